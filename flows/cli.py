@@ -1,0 +1,260 @@
+"""The `nocturne` command: one verb a flow or question; everything heavy is imported inside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows import console
+from flows.console import answer, exit_codes, grid, number, out, showing
+
+if TYPE_CHECKING:
+    from tasks.config import Pipeline
+    from tasks.references import Night
+
+app = typer.Typer(
+    name="nocturne",
+    help="Retrain sequence classifiers every night and promote only what is really better.",
+    epilog="Exit codes: 0 done · 1 failed · 2 bad usage or configuration · 3 refused by contract "
+    "or gate. Where things run is set by NOCTURNE_* variables (see the README).",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT = Path("conf/support_tickets.yaml")
+Conf = Annotated[Path, typer.Argument(help="Pipeline file.", show_default=True)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document for scripts.")]
+Day = Annotated[
+    datetime | None,
+    typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date of the night; today in UTC."),
+]
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON Lines file.")],
+    label: Annotated[str | None, typer.Option(help="Column with the class.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text.")] = None,
+    *,
+    sequence: Annotated[bool, typer.Option("--sequence", help="Numeric series.")] = False,
+    labels: Annotated[Path | None, typer.Option(help="Second file: id and label.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Column with a stable id.")] = None,
+    step: Annotated[str | None, typer.Option(help="Order of steps, one step a row.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column with the time of a row.")] = None,
+    group: Annotated[str | None, typer.Option(help="Rows of a group share a split.")] = None,
+    split: Annotated[str | None, typer.Option(help="Official split: train, val, test.")] = None,
+    unlabelled: Annotated[Path | None, typer.Option(help="Rows without labels.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the pipeline.")] = None,
+    force: Annotated[bool, typer.Option(help="Overwrite the files that exist.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at DATA and write conf/NAME.yaml and its expectations, every value explained."""
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.starting import begin
+        from tasks.datasets.drafting import Options
+        from tasks.datasets.guessing import Given
+
+        given = Given(label, text, sequence, id_, step, time, group, split)
+        begun = begin(Options(data, given, labels, unlabelled, name), force=force)
+        answer(begun.facts(), as_json=as_json, table=begun.show)
+
+
+@app.command()
+def validate(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) -> None:
+    """Ingest the source and check its contract; exit code 3 when the contract refuses it."""
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.validating import check
+
+        result = check(_pipeline(conf), day.date() if day else None)
+        answer(result.model_dump(mode="json"), as_json=as_json, table=lambda: _findings(result))
+        if not result.accepted:
+            raise typer.Exit(console.REFUSED)
+
+
+def _findings(result: Any) -> None:
+    rows = [(f.rule, f.severity, str(f.rows), f.message) for f in result.findings]
+    if rows:
+        grid("What did not hold", ("rule", "severity", "rows", "message"), rows)
+    verdict = "[green]accepted[/]" if result.accepted else "[red]refused[/]"
+    out.print(f"{verdict}: {result.reason}", highlight=False)
+    out.print(f"quarantined: {result.quarantined}; Data Docs: {result.data_docs}", soft_wrap=True)
+
+
+@app.command()
+def retrain(
+    conf: Conf = DEFAULT,
+    day: Day = None,
+    candidates: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the file's.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run a whole night: ingest, validate, prepare, train, evaluate, gate, promote or keep.
+
+    A night that is finished already changes nothing. Exit code 3 when the contract refused the
+    data or a gate kept the champion.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        pipeline = _pipeline(conf)
+        if candidates:
+            pipeline = pipeline.only(name.strip() for name in candidates.split(","))
+        if seed is not None:
+            pipeline = pipeline.model_copy(update={"seed": seed})
+        night = _run_night(pipeline, day)
+        metric = pipeline.evaluation.metric
+        answer(
+            night.model_dump(mode="json"),
+            as_json=as_json,
+            table=lambda: console.night_table(night, metric),
+        )
+        raise typer.Exit(_code_of(night))
+
+
+def _run_night(pipeline: Pipeline, day: datetime | None) -> Night:
+    from flows import retraining
+
+    try:
+        return retraining.retrain(pipeline, day.date() if day else None)
+    except retraining.NightFailed as failure:
+        return failure.night
+
+
+def _code_of(night: Night) -> int:
+    if night.outcome == "failed" and night.refused_by is None:
+        return console.FAILED
+    return console.REFUSED if night.refused_by else console.DONE
+
+
+@app.command()
+def status(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
+    """Who is in Production, how the last nights ended, and what is scheduled."""
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.status import status_of
+
+        state = status_of(_pipeline(conf))
+        answer(state, as_json=as_json, table=lambda: _show_status(state))
+
+
+def _show_status(state: dict[str, Any]) -> None:
+    champion = state["champion"]
+    text = f"v{champion['version']}, {champion['reason']}" if champion else "none yet"
+    out.print(f"[bold]{state['pipeline']}[/]: champion {text}", highlight=False, soft_wrap=True)
+    rows = [
+        (n["logical_date"], n["outcome"], number(n["metric"]), n["reason"]) for n in state["nights"]
+    ]
+    grid("Last nights", ("night", "outcome", state["metric"], "reason"), rows)
+    out.print(f"schedule: {state['schedule']}; {state['served']}", highlight=False)
+
+
+@app.command()
+def score(
+    conf: Path,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Rows to score.")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Predictions to write.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Let Production score a file: label, every class's probability and the model version.
+
+    Rows that cannot be scored go to OUTPUT's neighbour `.rejects`, each with its reason.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.scoring import score_file
+
+        result = score_file(_pipeline(conf), source, target)
+        facts = result.model_dump(mode="json")
+        answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
+
+
+@app.command()
+def promote(
+    conf: Path,
+    version: Annotated[str, typer.Argument(help="Version of the registered model.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    by: Annotated[str | None, typer.Option(help="Who asks; the system's user name.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Move a version to Production by hand; the champion is archived in the same step."""
+    _transition(conf, "promote", version, reason, by, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    conf: Path,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    to: Annotated[str | None, typer.Option(help="Version; the champion before this one.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who asks; the system's user name.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Put the last good version back into Production."""
+    _transition(conf, "rollback", to, reason, by, as_json=as_json)
+
+
+def _transition(
+    conf: Path, verb: str, version: str | None, reason: str, by: str | None, *, as_json: bool
+) -> None:
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows import promotion
+
+        facts = promotion.by_hand(_pipeline(conf), verb, version, reason, by)
+        answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
+
+
+def _show_facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's page on the store the nights write to; Ctrl-C stops it."""
+    with exit_codes():
+        from infra import orchestration
+        from infra.settings import Settings
+
+        settings = Settings()
+        orchestration.prepare(settings)
+        raise typer.Exit(orchestration.mlflow_ui(settings, port))
+
+
+@app.command()
+def schedule(conf: Conf = DEFAULT) -> None:
+    """Serve the nightly schedule of CONF until interrupted; Prefect is embedded if none is set."""
+    with exit_codes(), showing():
+        from infra import orchestration
+        from infra.settings import Settings
+
+        pipeline = _pipeline(conf)
+        with orchestration.prefect_api(Settings()) as url:
+            out.print(f"Prefect: {url.removesuffix('/api')}   pipeline: {pipeline.name}")
+            out.print(f"next nights: {pipeline.schedule.cron} ({pipeline.schedule.timezone})")
+            from flows.scheduling import serve
+
+            serve(pipeline)
+
+
+def _pipeline(conf: Path) -> Pipeline:
+    """The pipeline of a file, every name in it known."""
+    from tasks.choices import check
+    from tasks.config import load_pipeline
+
+    pipeline = load_pipeline(conf)
+    check(pipeline)
+    return pipeline
+
+
+def main() -> None:
+    """Entry point of the `nocturne` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

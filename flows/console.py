@@ -1,0 +1,204 @@
+"""What the command line shows: progress while it runs, tables at the end, errors in one line.
+
+Only the standard library, Typer and Rich are imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from tasks.references import Night
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+OURS = ("flows", "tasks", "expectations", "model_registry", "infra")
+QUIET_SECONDS = 5.0
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Refused(RuntimeError):
+    """A contract or a gate said no; exit code 3."""
+
+
+class Display(logging.Handler):
+    """Draws progress bars on a terminal; elsewhere writes at most a line every 5 s a subject."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._live = err.is_terminal
+        self._bars: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+        columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}")
+        self._progress = Progress(
+            *columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=err
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Draw or print one record; progress records carry `subject`, `done`, `total`, `note`."""
+        if not hasattr(record, "subject"):
+            err.print(
+                escape(record.getMessage()),
+                style=_style(record.levelno),
+                highlight=False,
+                soft_wrap=True,
+            )
+        elif self._live:
+            self._draw(record)
+        elif self._due(record):
+            err.print(escape(record.getMessage()), highlight=False, soft_wrap=True)
+
+    def _draw(self, record: Any) -> None:
+        if record.subject not in self._bars:
+            self._progress.start()
+            bar = self._progress.add_task(record.subject, total=record.total, note="")
+            self._bars[record.subject] = bar
+        bar = self._bars[record.subject]
+        self._progress.update(bar, completed=record.done, total=record.total, note=record.note)
+
+    def _due(self, record: Any) -> bool:
+        now = time.monotonic()
+        last = self._said.get(record.subject, -QUIET_SECONDS)
+        if record.done < record.total and now - last < QUIET_SECONDS:
+            return False
+        self._said[record.subject] = now
+        return True
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+        super().close()
+
+
+def _style(level: int) -> str:
+    return "red" if level >= logging.ERROR else "yellow" if level >= logging.WARNING else "dim"
+
+
+@contextmanager
+def showing(*, quiet: bool = False) -> Iterator[None]:
+    """Set the libraries' environment, and show our own log records until the block ends."""
+    from infra.orchestration import prepare
+    from infra.settings import Settings
+
+    prepare(Settings(), log_level="WARNING")
+    display = None if quiet else Display()
+    for name in OURS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        if display:
+            logger.addHandler(display)
+    try:
+        yield
+    finally:
+        if display:
+            display.close()
+            for name in OURS:
+                logging.getLogger(name).removeHandler(display)
+
+
+@contextmanager
+def exit_codes(*, as_json: bool = False) -> Iterator[None]:
+    """Turn every error into one clear line and the exit code that says its kind.
+
+    `NOCTURNE_DEBUG=1` shows the traceback as well.
+    """
+    from pydantic import ValidationError
+
+    from tasks.config import ConfigError
+
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted", FAILED, as_json=as_json)
+    except Refused as error:
+        _fail(str(error), REFUSED, as_json=as_json)
+    except (ConfigError, ValidationError) as error:
+        _fail(str(error), USAGE, as_json=as_json)
+    except Exception as error:
+        if os.environ.get("NOCTURNE_DEBUG"):
+            raise
+        code = getattr(error, "exit_code", FAILED)
+        _fail(str(error) or type(error).__name__, code, as_json=as_json)
+
+
+def _fail(message: str, code: int, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": message, "exit_code": code}) + "\n")
+    else:
+        word = "refused" if code == REFUSED else "error"
+        err.print(f"[bold red]{word}:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def answer(value: Any, *, as_json: bool, table: Callable[[], None]) -> None:
+    """Print a result: as one JSON document for scripts, or as a table for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    else:
+        table()
+
+
+def grid(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """One table on standard output; numbers-like columns after the first align right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    out.print(table)
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or a dash where there is nothing."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def night_table(night: Night, metric: str) -> None:
+    """How a night ended: candidates, metrics, gates, version and where the report lies."""
+    rows = [
+        (
+            ("→ " if trained.name == night.challenger else "  ") + trained.name,
+            trained.failed or number(trained.validation.get(metric)),
+            number(trained.test.get(metric)),
+            number(trained.test.get("accuracy")),
+            f"{trained.seconds:.0f}",
+        )
+        for trained in night.candidates
+    ]
+    if rows:
+        title = f"{night.pipeline}, night {night.logical_date}"
+        columns = ("candidate", f"validation {metric}", f"test {metric}", "test accuracy", "s")
+        grid(title, columns, rows)
+    for gate in night.verdict.gates if night.verdict else ():
+        mark = "[green]✓[/]" if gate.passed else "[red]✗[/]"
+        out.print(f"{mark} {gate.gate}: {escape(gate.sentence)}", highlight=False)
+    facts: Mapping[str, str | None] = {
+        "outcome": f"{night.outcome}: {night.reason}",
+        "version": night.version and f"v{night.version} ({night.stage})",
+        "champion before": night.champion_before and f"v{night.champion_before}",
+        "report": night.report,
+        "seconds": ", ".join(f"{step} {spent:.0f}" for step, spent in night.seconds.items()),
+    }
+    for name, value in facts.items():
+        if value:
+            out.print(f"[bold]{name}[/]: {escape(value)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,120 @@
+"""The environment that Prefect, MLflow, Great Expectations and TensorFlow read when imported.
+
+They take their own settings from variables at import time, so `prepare` runs before them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from infra.settings import Settings
+
+
+class ServerNotUp(RuntimeError):
+    """A server that was started here does not answer; the message says where its log lies."""
+
+
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def prepare(settings: Settings, *, log_level: str = "INFO") -> None:
+    """Set what the libraries read, leaving alone what the user has set already.
+
+    Args:
+        settings: Places; an empty `prefect_url` means a temporary server over SQLite.
+        log_level: Of Prefect's own messages on the console; its API gets every line anyway.
+    """
+    home = (settings.home / "prefect").resolve()
+    home.mkdir(parents=True, exist_ok=True)  # Prefect makes only the last folder itself
+    defaults = QUIET | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOGGING_LEVEL": log_level,
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,expectations,model_registry,infra",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        # its first start creates the database: 16 s alone, more beside other work
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    }
+    if settings.prefect_url:
+        defaults["PREFECT_API_URL"] = settings.prefect_url
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def prefect_api(settings: Settings, *, port: int = 4200) -> Iterator[str]:
+    """The address of a Prefect server: the one that is set, or one run on loopback meanwhile.
+
+    Raises:
+        ServerNotUp: it did not answer in time; the message quotes where its log lies.
+    """
+    prepare(settings)
+    if settings.prefect_url:
+        yield settings.prefect_url
+        return
+    url = f"http://127.0.0.1:{port}/api"
+    log = settings.home / "prefect-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, *command], stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _wait_until_healthy(f"{url}/health", server, log)
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+    finally:
+        stop(server)
+
+
+def mlflow_ui(settings: Settings, port: int) -> int:
+    """Run MLflow's page on the store of the nights, on loopback; returns its exit code."""
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--backend-store-uri", settings.mlflow_uri]
+    command += ["--artifacts-destination", settings.artifacts_uri]
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        stop(server)
+
+
+def stop(server: subprocess.Popen[bytes], *, patience_seconds: float = 10.0) -> None:
+    """End a server and every process it started: asked first, killed when it does not listen."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, ask)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(patience_seconds)
+            return
+
+
+def _wait_until_healthy(
+    url: str, server: subprocess.Popen[bytes], log: Path, *, patience_seconds: float = 180.0
+) -> None:
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310
+            if response.status == 200:
+                return
+        time.sleep(0.3)
+    ended = f"ended with code {server.poll()}" if server.poll() is not None else "is silent"
+    raise ServerNotUp(f"server at {url} {ended} after {patience_seconds:.0f} s at most; see {log}")

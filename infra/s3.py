@@ -1,0 +1,229 @@
+"""A store in an S3 bucket, through boto3."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+from infra.errors import AlreadyExists, NotFound, StorageError, Unreachable
+from infra.keys import checked, checked_prefix
+from infra.local import explained, probe, write_whole
+from infra.settings import Settings
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 3
+CONNECT_SECONDS = 5
+READ_SECONDS = 15
+PAGE_KEYS = 1_000
+_CHUNK_BYTES = 1 << 20
+_MISSING = {"404", "NoSuchKey"}
+_TAKEN = {"412", "PreconditionFailed"}
+_RACING = {"409", "ConditionalRequestConflict"}
+_BUSY = {"500", "502", "503", "504", "InternalError", "RequestTimeout", "SlowDown"}
+
+
+class S3Storage:
+    """Objects in a bucket, each key below one prefix.
+
+    `if_absent` is a conditional write (`If-None-Match: *`); some services that speak S3 ignore
+    it, which `honours_conditional_writes` finds out. Requests are tried three times and time
+    out, so that a dead service costs about a minute and never a night.
+
+    Args:
+        bucket: Name of an existing bucket.
+        prefix: Joined to each key with `/`; empty for the whole bucket.
+        settings: Endpoint and credentials; without them boto3's own chain is used.
+        any_key: Keys were made by others and may hold any character.
+    """
+
+    def __init__(
+        self, bucket: str, prefix: str = "", *, settings: Settings, any_key: bool = False
+    ) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self._settings = settings
+        self._named: Callable[[str], str] = str if any_key else checked
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+        """Store bytes under a key.
+
+        Raises:
+            AlreadyExists: `if_absent` and the key is taken.
+            Unreachable: no answer after three attempts.
+            StorageError: a bad key, or the service refused (rights, no such bucket).
+        """
+        self._put("put", key, io.BytesIO(data), if_absent=if_absent)
+
+    def upload(self, key: str, path: Path, *, if_absent: bool = False) -> None:
+        """Store a file of at most 5 GiB under a key in one request; raises as `put` does."""
+        with explained("upload", key, self.uri), path.open("rb") as file:
+            self._put("upload", key, file, if_absent=if_absent)
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key.
+
+        Raises:
+            NotFound: nothing stands there.
+            Unreachable: no whole answer after three attempts.
+        """
+        return self._fetch("get", key, lambda body: bytes(body.read()))
+
+    def download(self, key: str, path: Path) -> None:
+        """Write what stands under a key to a file, which appears whole or not at all.
+
+        Raises:
+            NotFound: nothing stands there.
+            Unreachable: no whole answer after three attempts.
+        """
+        with explained("download", key, self.uri):
+            self._fetch("download", key, lambda body: write_whole(path, lambda f: _copy(body, f)))
+
+    def exists(self, key: str) -> bool:
+        """Whether something stands under the key."""
+        place = self._place(key)
+        try:
+            self._ask("look for", key, lambda: self._client.head_object(**place))
+        except NotFound:
+            return False
+        return True
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """All keys that begin with the prefix, sorted."""
+        request: dict[str, Any] = {"Bucket": self.bucket, "MaxKeys": PAGE_KEYS}
+        request["Prefix"] = self.prefix + checked_prefix(prefix)
+        while True:
+            what = f"keys of {prefix or 'the whole store'}"
+            page = self._ask("list", what, lambda: self._client.list_objects_v2(**request))
+            yield from (item["Key"][len(self.prefix) :] for item in page.get("Contents", []))
+            if not page["IsTruncated"]:
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def honours_conditional_writes(self) -> bool:
+        """Whether `if_absent` lets one writer win; tried on a key made for it."""
+        return probe(self.put)
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        settings = self._settings
+        retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
+        style = {"addressing_style": "path" if settings.s3_endpoint else "auto"}
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.s3_endpoint or None,
+            aws_access_key_id=settings.s3_access_key.get_secret_value() or None,
+            aws_secret_access_key=settings.s3_secret_key.get_secret_value() or None,
+            config=Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries=retries,  # type: ignore[arg-type]
+                s3=style,  # type: ignore[arg-type]
+            ),
+        )
+
+    def _place(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + self._named(key)}
+
+    def _put(self, action: str, key: str, body: BinaryIO, *, if_absent: bool) -> None:
+        condition = {"IfNoneMatch": "*"} if if_absent else {}
+        place = self._place(key)
+
+        def send() -> Any:
+            body.seek(0)
+            return self._client.put_object(**place, **condition, Body=body)
+
+        try:
+            self._ask(action, key, send)
+        except AlreadyExists as error:
+            # Our first attempt may have won and its answer been lost on the way.
+            if not error.retried or not self._holds(key, body):
+                raise
+
+    def _holds(self, key: str, body: BinaryIO) -> bool:
+        body.seek(0)
+        return body.read() == self.get(key)
+
+    def _fetch(self, action: str, key: str, consume: Callable[[Any], Result]) -> Result:
+        """Let `consume` read the whole body; botocore retries requests, but not bodies."""
+        from botocore import exceptions as boto
+
+        cut = (boto.IncompleteReadError, boto.ResponseStreamingError, boto.ReadTimeoutError)
+        place = self._place(key)
+        for _ in range(ATTEMPTS):
+            answer = self._ask(action, key, lambda: self._client.get_object(**place))
+            try:
+                return consume(answer["Body"])
+            except (*cut, boto.FlexibleChecksumError) as error:
+                why = f"{type(error).__name__}: {error}"
+        expected = answer["ContentLength"]
+        raise self._unreachable(action, key, f"cut short of {expected} bytes; {why}")
+
+    def _ask(self, action: str, key: str, request: Callable[[], Result]) -> Result:
+        """The answer to a request, or what went wrong in the words of a store."""
+        from botocore import exceptions as boto
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return request()
+            except boto.ClientError as error:
+                if error.response["Error"]["Code"] in _RACING and attempt < ATTEMPTS:
+                    time.sleep(0.1 * attempt)
+                    continue
+                raise self._refused(action, key, error) from None
+            except (boto.NoCredentialsError, boto.PartialCredentialsError):
+                raise StorageError(
+                    f"{action} {key}: no credentials for {self._where}; set "
+                    "NOCTURNE_S3_ACCESS_KEY and NOCTURNE_S3_SECRET_KEY"
+                ) from None
+            except (boto.HTTPClientError, boto.ConnectionError) as error:
+                raise self._unreachable(action, key, type(error).__name__) from None
+            except (boto.BotoCoreError, ValueError) as error:
+                # only its name: its words may quote an endpoint with a password
+                raise StorageError(
+                    f"{action} {key}: {self._where}: {type(error).__name__}; look at the names "
+                    "of bucket and key and at NOCTURNE_S3_ENDPOINT"
+                ) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def _refused(self, action: str, key: str, error: Any) -> StorageError:
+        """A refusal by its code; the service's own words may quote what it was sent."""
+        code = error.response["Error"]["Code"]
+        meta = error.response.get("ResponseMetadata", {})
+        if code in _MISSING:
+            return NotFound(f"{action} {key}: nothing stands there in {self.uri}")
+        if code in _TAKEN:
+            taken = AlreadyExists(f"{action} {key}: the key is taken in {self.uri}")
+            taken.retried = bool(meta.get("RetryAttempts"))
+            return taken
+        if code in _BUSY or code in _RACING:
+            return self._unreachable(action, key, code)
+        hint = "create the bucket" if code == "NoSuchBucket" else "look at rights and credentials"
+        return StorageError(f"{action} {key}: {self._where} refused ({code}); {hint}")
+
+    def _unreachable(self, action: str, key: str, why: str) -> Unreachable:
+        return Unreachable(
+            f"S3 unreachable: {action} {key} at {self._where} after {ATTEMPTS} attempts ({why}); "
+            "look at the service, the network and NOCTURNE_S3_ENDPOINT"
+        )
+
+    @property
+    def _where(self) -> str:
+        """The place for messages: an endpoint may carry a password, so only its host."""
+        host = urlsplit(self._settings.s3_endpoint).hostname
+        return f"{self.uri} ({host})" if host else self.uri
+
+
+def _copy(body: Any, file: BinaryIO) -> None:
+    """Chunk by chunk; the read that finds the end checks length and checksum."""
+    while chunk := body.read(_CHUNK_BYTES):
+        file.write(chunk)

@@ -1,0 +1,67 @@
+"""Where a night runs, read from the environment (`NOCTURNE_*`); it never changes a number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Places and credentials; everything embedded in one folder unless set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NOCTURNE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    home: Path = Field(Path(".nocturne"), description="Folder of everything that is embedded.")
+    store: str = Field("", description="Folder or s3://bucket/prefix; empty: HOME/store.")
+    mlflow_url: str = Field(
+        "",
+        validation_alias=AliasChoices("NOCTURNE_MLFLOW_URL", "MLFLOW_TRACKING_URI"),
+        description="MLflow tracking URI; empty: SQLite under HOME.",
+    )
+    prefect_url: str = Field(
+        "",
+        validation_alias=AliasChoices("NOCTURNE_PREFECT_URL", "PREFECT_API_URL"),
+        description="Prefect API URL; empty: embedded, SQLite under HOME.",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Candidates trained at once."
+    )
+    s3_endpoint: str = Field("", description="Endpoint of an S3 service other than AWS.")
+    s3_access_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
+    webhook: SecretStr = Field(SecretStr(""), description="URL that hears how nights end.")
+
+    @property
+    def store_uri(self) -> str:
+        """The store's address, made absolute when it is a folder."""
+        return self.store or str((self.home / "store").resolve())
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The tracking and registry address."""
+        return self.mlflow_url or f"sqlite:///{(self.home / 'mlflow.db').resolve()}"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Where MLflow keeps artifacts when its store is the embedded one."""
+        return str((self.home / "mlflow_artifacts").resolve())
+
+    @property
+    def registry_lock(self) -> Path:
+        """File that every writer to the registry locks."""
+        return (self.home / "locks" / "registry").resolve()
+
+    @property
+    def signing_key(self) -> Path:
+        """Private key that seals bundles; the public one lies beside it as `.pub`."""
+        return (self.home / "keys" / "signing.key").resolve()
+
+    @property
+    def work(self) -> Path:
+        """Scratch folder of nights: encoded arrays, models in training, reports."""
+        return (self.home / "work").resolve()

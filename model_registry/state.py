@@ -1,0 +1,157 @@
+"""Where a pipeline stands after some entries of its ledger: plain values, no reading, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from model_registry.chain import Head
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in Production, since one entry; two terms of one version differ.
+
+    Attributes:
+        version: The registered version.
+        digest: Of its bundle.
+        since: Number of the intent that put it there.
+    """
+
+    version: str
+    digest: str
+    since: int
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A move that the mirror may not show yet.
+
+    Attributes:
+        number: Of its intent.
+        action: promote, approve, rollback, adopt or revert.
+        target: What the mirror is to show; None for no Production at all.
+        before: Champion when it began.
+        past: Earlier champions when it began.
+        request: What was asked; empty for repairs.
+        by: Who asked for it.
+        why: The reason.
+        undone: Why it was turned back; None while it goes forward.
+    """
+
+    number: int
+    action: str
+    target: Champion | None
+    before: Champion | None
+    past: tuple[Champion, ...]
+    request: str
+    by: str
+    why: str
+    undone: str | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A challenger that passed its gates and waits for a person."""
+
+    number: int
+    version: str
+    digest: str
+    expected: Champion | None
+
+
+@dataclass
+class State:
+    """Everything that the entries up to a head say together.
+
+    Attributes:
+        head: The last entry that is in it.
+        champion: What is to serve now.
+        past: Earlier champions that may be gone back to, oldest first.
+        pending: The move that is not finished.
+        barred: Version rolled back or rejected, to the entry that says so.
+        proposals: Version to what waits for a person.
+        requests: What was asked, to the entry that answers it.
+        looks: Digest of a test set, to how many decisions were made on it.
+    """
+
+    head: Head = field(default_factory=Head)
+    champion: Champion | None = None
+    past: tuple[Champion, ...] = ()
+    pending: Pending | None = None
+    barred: dict[str, int] = field(default_factory=dict)
+    proposals: dict[str, Proposal] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> Champion | None:
+        """What the mirror is to show."""
+        return self.pending.target if self.pending else self.champion
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as plain JSON; the head goes beside it."""
+        return {
+            "format": FORMAT,
+            "champion": _plain(self.champion),
+            "past": [_plain(champion) for champion in self.past],
+            "pending": _plain(self.pending),
+            "barred": self.barred,
+            "proposals": {version: _plain(one) for version, one in self.proposals.items()},
+            "requests": self.requests,
+            "looks": self.looks,
+        }
+
+    def copy(self) -> State:
+        """The same, to be changed by itself."""
+        return replace(
+            self,
+            barred=dict(self.barred),
+            proposals=dict(self.proposals),
+            requests=dict(self.requests),
+            looks=dict(self.looks),
+        )
+
+    @classmethod
+    def from_json(cls, head: Head, content: Mapping[str, Any]) -> State:
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: it was written in another format.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, expected {FORMAT}")
+        pending = content["pending"]
+        if pending is not None:
+            champions = {key: champion_of(pending[key]) for key in ("target", "before")}
+            pending = Pending(**{**pending, **champions, "past": _champions(pending["past"])})
+        return cls(
+            head=head,
+            champion=champion_of(content["champion"]),
+            past=_champions(content["past"]),
+            pending=pending,
+            barred=dict(content["barred"]),
+            proposals={key: _proposal(value) for key, value in content["proposals"].items()},
+            requests=dict(content["requests"]),
+            looks=dict(content["looks"]),
+        )
+
+
+def champion_of(content: Mapping[str, Any] | None) -> Champion | None:
+    """A champion from plain JSON, or none from null."""
+    return None if content is None else Champion(**content)
+
+
+def _plain(value: Champion | Pending | Proposal | None) -> dict[str, Any] | None:
+    return None if value is None else asdict(value)
+
+
+def _champions(content: Iterable[Mapping[str, Any]]) -> tuple[Champion, ...]:
+    return tuple(Champion(**one) for one in content)
+
+
+def _proposal(content: Mapping[str, Any]) -> Proposal:
+    return Proposal(**{**content, "expected": champion_of(content["expected"])})

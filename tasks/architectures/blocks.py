@@ -1,0 +1,170 @@
+"""What the architectures are put together from; imports Keras, so builders import it late."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+
+from tasks.architectures import layers as own
+from tasks.config import ConfigError, unknown
+from tasks.ragged import InputSpec
+
+Tensor = Any
+KERNELS = (7, 5, 3)
+POOLINGS: dict[str, tuple[str, ...]] = {
+    "all": ("max", "mean", "attention"),
+    "max": ("max",),
+    "mean": ("mean",),
+    "attention": ("attention",),
+    "last": ("last",),
+}
+
+
+class Sequence(NamedTuple):
+    """A batch of sequences on their way through a model.
+
+    Attributes:
+        inputs: The model's input.
+        steps: `(batch, time, features)` float32.
+        mask: `(batch, time)` bool, True at a real step.
+    """
+
+    inputs: Tensor
+    steps: Tensor
+    mask: Tensor
+
+    def then(self, steps: Tensor) -> Sequence:
+        """The same sequences one layer further."""
+        return self._replace(steps=steps)
+
+
+def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequence:
+    """From the model's input to vectors: token embeddings, or numbers through a front.
+
+    Args:
+        spec: What the model is fed.
+        embedding: Width of a token's embedding, or of the projection of a numeric step.
+        front: Channels of the convolutional front of numeric input; 0: a projection instead.
+        dropout: Share of embedding or front channels dropped, the same ones at every step.
+    """
+    if spec.kind == "text":
+        inputs = keras.Input((None,), dtype="int32", name="tokens")
+        mask = own.Presence()(inputs)
+        steps = keras.layers.Embedding(spec.size, embedding)(inputs)
+    else:
+        inputs = keras.Input((None, spec.size), dtype="float32", name="series")
+        mask = own.Presence()(inputs)
+        steps = own.ClearPadding()(inputs, mask)
+        if front:
+            steps = _convolved(steps, mask, front)
+        else:
+            steps = keras.layers.Dense(embedding, activation="relu")(steps)
+    if dropout:
+        steps = keras.layers.SpatialDropout1D(dropout)(steps)
+    return Sequence(inputs, steps, mask)
+
+
+def _convolved(steps: Tensor, mask: Tensor, channels: int) -> Tensor:
+    """Local shapes at three scales, each normalised over real steps only.
+
+    The stack is the fully convolutional network of Wang et al. 2017
+    (https://arxiv.org/abs/1611.06455).
+    """
+    for size in KERNELS:
+        steps = keras.layers.Conv1D(channels, size, padding="same", use_bias=False)(steps)
+        steps = keras.layers.BatchNormalization(momentum=0.9)(steps, mask=mask)
+        steps = keras.layers.Activation("relu")(steps)
+        steps = own.ClearPadding()(steps, mask)
+    return steps
+
+
+def recurrent(
+    sequence: Sequence,
+    *,
+    units: int,
+    layers: int,
+    dropout: float,
+    recurrent_dropout: float,
+    l2: float,
+    bidirectional: bool,
+) -> Sequence:
+    """LSTM layers over the sequence, dropout between them.
+
+    Args:
+        sequence: Where to read.
+        units: Size of a state, of each direction.
+        layers: LSTMs on top of each other.
+        dropout: Between the layers.
+        recurrent_dropout: Of the state; above 0 a GPU loses its fast kernel.
+        l2: Weight penalty on input and recurrent kernels.
+        bidirectional: Read from both ends.
+    """
+    for number in range(layers):
+        if number and dropout:
+            sequence = sequence.then(keras.layers.Dropout(dropout)(sequence.steps))
+        layer = keras.layers.LSTM(
+            units,
+            return_sequences=True,
+            recurrent_dropout=recurrent_dropout,
+            kernel_regularizer=penalty(l2),
+            recurrent_regularizer=penalty(l2),
+        )
+        if bidirectional:
+            layer = keras.layers.Bidirectional(layer)
+        sequence = sequence.then(layer(sequence.steps, mask=sequence.mask))
+    return sequence
+
+
+def attended(sequence: Sequence, *, heads: int, dropout: float) -> Tensor:
+    """Every step's view of all real steps, `(batch, time, features)`."""
+    features = sequence.steps.shape[-1]
+    attention = keras.layers.MultiHeadAttention(
+        heads, max(features // heads, 1), dropout=dropout, use_bias=False
+    )
+    keys = keras.layers.Reshape((1, -1))(sequence.mask)
+    return attention(sequence.steps, sequence.steps, attention_mask=keys)
+
+
+def beside(one: Sequence, other: Sequence) -> Sequence:
+    """The features of both at every step."""
+    return one.then(keras.layers.Concatenate()([one.steps, other.steps]))
+
+
+def pooled(sequence: Sequence, pooling: str) -> Tensor:
+    """One vector a row, `(batch, features)` or `(batch, 3 * features)`.
+
+    Args:
+        sequence: Where to read.
+        pooling: "max", "mean", "attention", "last", or "all": the first three side by side.
+
+    Raises:
+        ConfigError: another pooling.
+    """
+    if pooling not in POOLINGS:
+        raise ConfigError("pooling: " + unknown("value", pooling, POOLINGS))
+    made = {
+        "max": own.MaskedMax,
+        "mean": own.MaskedMean,
+        "attention": own.AttentionPooling,
+        "last": own.LastStep,
+    }
+    parts = [made[name]()(sequence.steps, sequence.mask) for name in POOLINGS[pooling]]
+    return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+def classifier(
+    sequence: Sequence, vector: Tensor, classes: int, *, dropout: float, l2: float, name: str
+) -> keras.Model:
+    """The model that ends in the probabilities of the classes."""
+    if dropout:
+        vector = keras.layers.Dropout(dropout)(vector)
+    head = keras.layers.Dense(
+        classes, activation="softmax", kernel_regularizer=penalty(l2), name="probabilities"
+    )
+    return keras.Model(sequence.inputs, head(vector), name=name)
+
+
+def penalty(l2: float) -> Any:
+    """A weight penalty, or none."""
+    return keras.regularizers.L2(l2) if l2 else None

@@ -1,0 +1,58 @@
+"""An LSTM whose states are weighed by additive attention."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks.ragged import InputSpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+def lstm_attention(
+    spec: InputSpec,
+    classes: int,
+    *,
+    units: int = 64,
+    layers: int = 1,
+    bidirectional: bool = False,
+    embedding: int = 128,
+    front: int = 64,
+    input_dropout: float = 0.3,
+    dropout: float = 0.4,
+    recurrent_dropout: float = 0.0,
+    l2: float = 0.0,
+) -> keras.Model:
+    """Attention over the real steps only, never over the padding.
+
+    Args:
+        spec: What the model is fed.
+        classes: Number of classes.
+        units: Size of an LSTM's state.
+        layers: LSTMs on top of each other.
+        bidirectional: Read from both ends.
+        embedding: Width of a token's embedding, or of a numeric step without a front.
+        front: Channels of the convolutional front of numeric input; 0: none.
+        input_dropout: Share of embedding or front channels dropped over the whole row.
+        dropout: Between layers and before the last.
+        recurrent_dropout: Of the LSTM's state; above 0 a GPU loses its fast kernel.
+        l2: Weight penalty on LSTM kernels and the last layer.
+
+    Returns:
+        From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
+    """
+    from tasks.architectures import blocks
+
+    steps = blocks.read(spec, embedding=embedding, front=front, dropout=input_dropout)
+    states = blocks.recurrent(
+        steps,
+        units=units,
+        layers=layers,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        l2=l2,
+        bidirectional=bidirectional,
+    )
+    vector = blocks.pooled(states, "attention")
+    return blocks.classifier(states, vector, classes, dropout=dropout, l2=l2, name="lstm_attention")

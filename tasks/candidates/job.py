@@ -1,0 +1,26 @@
+"""What a candidate's process is told: everything, in one frozen object of JSON."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tasks.config import Choice, Metric, Training
+from tasks.ragged import InputSpec
+from tasks.references import Reference
+
+
+class Job(Reference):
+    """One candidate to train."""
+
+    name: str = Field(description="Of the candidate.")
+    prepared: str = Field(description="Folder with train/, validation/ and test/.")
+    out: str = Field(description="Folder that will hold the model and all about it.")
+    architecture: Choice = Field(description="Entry of ARCHITECTURES.")
+    resampling: Choice = Field(description="Entry of STRATEGIES.")
+    training: Training = Field(description="With the candidate's overrides applied.")
+    classes: tuple[str, ...] = Field(description="Names, in the order of the labels.")
+    spec: InputSpec = Field(description="What the rows were encoded to.")
+    folds: int = Field(0, ge=0, description="k of k-fold cross-validation before the fit; 0: none.")
+    metric: Metric = Field("macro_f1", description="Says which epoch is best.")
+    seed: int = Field(description="Of weights, order, dropout, resampling and folds.")
+    threads: int = Field(1, ge=1, description="Of the candidate's process.")

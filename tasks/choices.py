@@ -1,0 +1,34 @@
+"""Every name and option of a pipeline against its table, before a night spends anything on it."""
+
+from __future__ import annotations
+
+from tasks.architectures import ARCHITECTURES
+from tasks.config import Pipeline, resolve
+from tasks.datasets import READERS
+from tasks.resampling import STRATEGIES
+from tasks.resampling.apply import refuse
+from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
+
+
+def check(pipeline: Pipeline) -> None:
+    """Resolve every choice the pipeline makes.
+
+    Raises:
+        ConfigError: an unknown name or option, with the nearest right one, or a strategy that
+            cannot serve this kind of input, with the reason.
+    """
+    from model_registry.gates import GATES
+
+    for reader in (pipeline.source.reader, pipeline.source.labels, pipeline.source.unlabelled):
+        if reader is not None:
+            resolve(READERS, reader, "reader")
+    for step in pipeline.preprocessing.cleaning:
+        resolve(CLEANING, step, "cleaning step")
+    resolve(TOKENIZERS, pipeline.preprocessing.tokenizer, "tokenizer")
+    resolve(SCALERS, pipeline.preprocessing.scaling, "scaling")
+    for candidate in pipeline.candidates:
+        resolve(ARCHITECTURES, candidate.architecture, "architecture")
+        resolve(STRATEGIES, candidate.resampling, "resampling strategy")
+        refuse(candidate.resampling, pipeline.kind)
+    for gate in pipeline.gates:
+        resolve(GATES, gate, "gate")

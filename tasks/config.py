@@ -1,0 +1,344 @@
+"""Pipelines as typed configuration: one YAML file in `conf/`, one frozen `Pipeline`.
+
+Everything here says *what* to compute, so it is logged whole with every night. *Where* to
+run comes from the environment (`infra.settings`) and never changes a number.
+
+Errors:
+    ConfigError (ValueError): a pipeline file, a key, a value or an option that does not fit.
+        It names the file, the key, the value received and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Kind = Literal["text", "numeric"]
+Entry = TypeVar("Entry")
+Metric = Literal["macro_f1", "accuracy", "balanced_accuracy", "weighted_f1", "mcc"]
+
+
+class ConfigError(ValueError):
+    """A pipeline file or an option in it that does not fit; the message says what to do."""
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, every unknown key refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Choice(Frozen):
+    """One entry of a table (`READERS`, `ARCHITECTURES`, ...) and the options it is called with."""
+
+    name: str = Field(description="Name of the entry in its table.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Source(Frozen):
+    """Where the rows come from."""
+
+    reader: Choice = Field(description="csv, parquet, jsonl, sql or synthetic, with its options.")
+    labels: Choice | None = Field(
+        None, description="Second table with id and label, for series stored one row a step."
+    )
+    unlabelled: Choice | None = Field(None, description="Text without labels, for pretraining.")
+
+
+class Columns(Frozen):
+    """Which column of the source plays which part."""
+
+    label: str = Field(description="Column with the class name.")
+    text: str | None = Field(None, description="Column with the text (text pipelines).")
+    sequence: tuple[str, ...] = Field(
+        (), description="Columns with the channels of a numeric series: lists, or one step a row."
+    )
+    step: str | None = Field(None, description="Order of the steps; set when one row is one step.")
+    id: str | None = Field(None, description="Stable id of a row; a content hash where absent.")
+    time: str | None = Field(None, description="When the row came to be.")
+    group: str | None = Field(None, description="Rows of one group never straddle a split.")
+    split: str | None = Field(None, description="Official split: train, val or test.")
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Columns:
+        if (self.text is None) == (not self.sequence):
+            raise ValueError("name exactly one input: `text: COLUMN` or `sequence: [COLUMNS]`")
+        if self.step and not self.id:
+            raise ValueError("`step` needs `id`: it says which steps form one series")
+        return self
+
+
+class Contract(Frozen):
+    """What the data must be before anything is trained on it."""
+
+    suite: str | None = Field(
+        None, description="Great Expectations suite (JSON), beside the pipeline file."
+    )
+    labels: tuple[str, ...] = Field((), description="Allowed classes; empty: learnt from night 1.")
+    min_rows: int = Field(100, ge=1, description="Fewer rows than this stop the night.")
+    min_rows_per_class: int = Field(5, ge=1, description="Fewer rows of a class stop the night.")
+    min_length: int = Field(1, ge=0, description="Shortest input, in words or steps.")
+    max_length: int = Field(10_000, ge=1, description="Longest input, in words or steps.")
+    quarantine_budget: Share = Field(0.05, description="Share of bad rows that stops the night.")
+    duplicate_budget: Share = Field(0.3, description="Share of duplicate rows that stops it.")
+    conflicting_labels: Literal["quarantine", "tolerate"] = Field(
+        "quarantine", description="Equal inputs with different labels."
+    )
+    new_class: Literal["stop", "quarantine"] = Field("stop", description="An unknown label.")
+    vanished_class: Literal["stop", "tolerate"] = Field("stop", description="A class with no row.")
+    min_share_of_recent_rows: Share = Field(
+        0.5, description="Rows of tonight over the median of the last nights; below it, stop."
+    )
+    max_age_hours: float | None = Field(
+        None, gt=0, description="Age of the newest row at the logical date; above it, stop."
+    )
+
+
+class Preprocessing(Frozen):
+    """From a raw row to model input; saved in the bundle and used again when serving."""
+
+    cleaning: tuple[Choice, ...] = Field(
+        ("lowercase", "links", "user_names", "numbers"),
+        validate_default=True,
+        description="Text cleaning steps, in order.",
+    )
+    tokenizer: Choice = Field("word", validate_default=True, description="word or subword.")
+    scaling: Choice = Field("standard", validate_default=True, description="Of numeric channels.")
+    max_length: int = Field(128, ge=1, description="Inputs are cut to this many tokens or steps.")
+
+
+class Split(Frozen):
+    """Which rows train, which choose, which judge."""
+
+    by: Literal["hash", "time", "column"] = Field(
+        "hash", description="Stable hash of group or id, time order, or the split column."
+    )
+    validation: Share = Field(0.15, description="Share of rows that choose between candidates.")
+    test: Share = Field(0.2, description="Share of rows that judge the challenger.")
+    near_duplicates: Share = Field(
+        0.8, description="Similarity at which a train row counts as a copy of a test row; 1: exact."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_rows(self) -> Split:
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation + test leave under 10 % of the rows for training")
+        return self
+
+
+class Training(Frozen):
+    """How a candidate is fitted."""
+
+    optimizer: Literal["adam", "adamw"] = Field("adamw", description="Optimiser.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay (adamw only).")
+    schedule: Literal["cosine", "plateau", "constant"] = Field(
+        "cosine", description="Learning rate: warm-up then cosine, halved on a plateau, constant."
+    )
+    warmup: Share = Field(0.1, description="Share of the updates spent warming up.")
+    batch_size: int = Field(128, ge=1, description="Rows in a batch.")
+    epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
+    min_updates: int = Field(
+        600, ge=0, description="Epochs are raised until this many updates fit: small sets need it."
+    )
+    patience: int = Field(4, ge=1, description="Passes without a better validation score.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest global norm of the gradient.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass moved to other classes.")
+
+
+class Candidate(Frozen):
+    """One model to train tonight: architecture × resampling strategy × hyperparameters."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Unique in the pipeline.")
+    architecture: Choice = Field(description="Entry of ARCHITECTURES.")
+    resampling: Choice = Field("none", validate_default=True, description="Entry of STRATEGIES.")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Overrides of the pipeline's `training`."
+    )
+
+
+class Evaluation(Frozen):
+    """How models are measured and compared."""
+
+    metric: Metric = Field("macro_f1", description="Chooses the challenger and feeds the gate.")
+    slices: tuple[str, ...] = Field((), description="Columns whose values get their own metrics.")
+    bootstrap_samples: int = Field(1_000, ge=100, description="Resamples behind each interval.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
+
+
+class Schedule(Frozen):
+    """When the night runs by itself."""
+
+    cron: str = Field("0 2 * * *", description="Five fields: minute hour day month weekday.")
+    timezone: str = Field("UTC", description="IANA name; UTC has no daylight saving.")
+
+
+DEFAULT_GATES = ("finite", "not_collapsed", "beats_majority", "beats_floor", "beats_champion")
+
+
+class Pipeline(Frozen):
+    """One classification problem, whole."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$", description="Also the model's name.")
+    description: str = Field("", description="One sentence for people.")
+    source: Source = Field(description="Where the rows come from.")
+    columns: Columns = Field(description="Which column plays which part.")
+    contract: Contract = Field(Contract(), description="What the data must be.")
+    preprocessing: Preprocessing = Field(
+        Preprocessing(), description="From a raw row to model input."
+    )
+    split: Split = Field(Split(), description="Train, validation and test rows.")
+    training: Training = Field(Training(), description="How candidates are fitted.")
+    candidates: tuple[Candidate, ...] = Field(min_length=1, description="Trained each night.")
+    folds: int = Field(0, ge=0, le=20, description="k of k-fold cross-validation; 0: none.")
+    evaluation: Evaluation = Field(Evaluation(), description="How they are judged.")
+    gates: tuple[Choice, ...] = Field(
+        DEFAULT_GATES, validate_default=True, description="All must pass for a promotion."
+    )
+    schedule: Schedule = Field(Schedule(), description="When the night runs.")
+    seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
+
+    @property
+    def kind(self) -> Kind:
+        """`text` or `numeric`, by the input column that is named."""
+        return "text" if self.columns.text else "numeric"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Pipeline:
+        names = [candidate.name for candidate in self.candidates]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"candidate names must differ; used twice: {', '.join(twice)}")
+        if self.folds == 1:
+            raise ValueError("folds: 1 is no cross-validation; use 0 (off) or at least 2")
+        if self.split.by == "column" and not self.columns.split:
+            raise ValueError("split.by: column needs columns.split, the column to read it from")
+        if self.split.by == "time" and not self.columns.time:
+            raise ValueError("split.by: time needs columns.time, the column to order by")
+        for candidate in self.candidates:
+            self.training_of(candidate)
+        return self
+
+    def training_of(self, candidate: Candidate) -> Training:
+        """The pipeline's training settings with the candidate's overrides applied."""
+        return Training.model_validate({**self.training.model_dump(), **candidate.training})
+
+    def only(self, names: Iterable[str]) -> Pipeline:
+        """The same pipeline with only the named candidates.
+
+        Raises:
+            ConfigError: a name that no candidate has.
+        """
+        wanted = tuple(names)
+        known = {candidate.name: candidate for candidate in self.candidates}
+        for name in wanted:
+            if name not in known:
+                raise ConfigError(unknown("candidate", name, known))
+        return self.model_copy(update={"candidates": tuple(known[name] for name in wanted)})
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """Read and check one pipeline file.
+
+    Raises:
+        ConfigError: no such file, no YAML mapping, or keys and values that do not fit.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such pipeline file; `nocturne init` writes one") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    try:
+        pipeline = Pipeline.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
+    if pipeline.contract.suite is None:
+        return pipeline
+    beside = str(path.parent / pipeline.contract.suite)
+    contract = pipeline.contract.model_copy(update={"suite": beside})
+    return pipeline.model_copy(update={"contract": contract})
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error in words: each key, the value received and what would fit."""
+    lines = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"]) or "file"
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{where}: " + unknown("key", str(item["loc"][-1]), _keys(item["loc"])))
+        elif item["type"] == "missing":
+            lines.append(f"{where}: is required and missing")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            got = "" if isinstance(item["input"], Mapping) else f" (got {item['input']!r})"
+            lines.append(f"{where}: {message}{got}")
+    return "; ".join(lines)
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where an unknown one stands, found by walking the models."""
+    model: Any = Pipeline
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        model = _model_in(annotation)
+        if model is None:
+            return list(Training.model_fields) if part == "training" else []
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`unknown key 'epoch'; did you mean 'epochs'?`, or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
+    return f"unknown {what} {name!r}; {hint}"
+
+
+def resolve(
+    table: Mapping[str, Callable[..., Entry]], choice: Choice, what: str
+) -> Callable[..., Entry]:
+    """The table's entry with the choice's options bound.
+
+    Args:
+        table: Name to callable; the options are its keyword-only parameters.
+        choice: The name and options asked for.
+        what: What the table holds, for messages ("architecture").
+
+    Raises:
+        ConfigError: an unknown name or option, with the nearest right one.
+    """
+    if choice.name not in table:
+        raise ConfigError(unknown(what, choice.name, table))
+    entry = table[choice.name]
+    parameters = inspect.signature(entry).parameters.values()
+    options = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name in choice.options:
+        if name not in options:
+            raise ConfigError(f"{what} {choice.name!r}: " + unknown("option", name, options))
+    return functools.partial(entry, **choice.options)

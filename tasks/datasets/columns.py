@@ -1,0 +1,172 @@
+"""Columns of a source as what the canonical frame needs: text, labels, times, channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute as pc
+from pyarrow import types
+
+from tasks.config import unknown
+from tasks.datasets.errors import DataError
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+def column(table: pa.Table, name: str) -> pa.Array:
+    """One column in one piece, dictionaries decoded.
+
+    Raises:
+        DataError: the table has no such column; the nearest one is named.
+    """
+    if name not in table.column_names:
+        hint = unknown("column", name, table.column_names).partition("; ")[2]
+        raise DataError(f"source has no column {name!r}; {hint}")
+    if table.column_names.count(name) > 1:
+        raise DataError(f"source has several columns {name!r}; rename all but one")
+    values = table.column(name).combine_chunks()
+    if isinstance(values, pa.ChunkedArray):  # no chunk at all
+        values = pa.array([], values.type)
+    return pc.cast(values, values.type.value_type) if _is_dictionary(values) else values
+
+
+def text_of(table: pa.Table, name: str) -> pa.Array:
+    """A column that must be text already; nulls stay.
+
+    Raises:
+        DataError: any other type, because a retyped column is a broken export.
+    """
+    values = column(table, name)
+    if not (types.is_null(values.type) or _is_text(values.type)):
+        raise DataError(f"column {name!r} must be text, and it holds {values.type}; see its source")
+    return values.cast(pa.large_string())
+
+
+def name_of(table: pa.Table, name: str) -> pa.Array:
+    """A column of names (ids, labels, groups) as text: 1 and 1.0 are "1"; nulls stay.
+
+    Raises:
+        DataError: lists, structures or bytes.
+    """
+    values = column(table, name)
+    if types.is_nested(values.type) or types.is_binary(values.type):
+        raise DataError(f"column {name!r} must hold names or numbers, and it holds {values.type}")
+    if types.is_floating(values.type) or types.is_decimal(values.type):
+        return _numbers_as_names(values)
+    return values.cast(pa.large_string())
+
+
+def label_of(table: pa.Table, name: str) -> pa.Array:
+    """As `name_of`; an empty label is none."""
+    labels = name_of(table, name)
+    return pc.if_else(pc.equal(labels, ""), pa.scalar(None, labels.type), labels)
+
+
+def split_of(table: pa.Table, name: str) -> pa.Array:
+    """The official split of each row as train, validation or test.
+
+    Raises:
+        DataError: a value that is none of the names in use, or no value.
+    """
+    given = name_of(table, name)
+    kinds = pc.utf8_lower(pc.utf8_trim_whitespace(given)).to_pandas().map(SPLITS)
+    bad = given.filter(pa.array(kinds.isna(), pa.bool_()))
+    if len(bad):
+        raise DataError(
+            f"split column {name!r}: each value is one of {', '.join(SPLITS)}; {len(bad)} rows "
+            f"have {_some(bad.unique().to_pylist())}"
+        )
+    return pa.array(kinds, pa.large_string())
+
+
+def times_of(table: pa.Table, name: str) -> pd.Series:
+    """A column of times in UTC, `datetime64[us, UTC]`; naive ones are UTC, unreadable ones NaT.
+
+    Raises:
+        DataError: numbers, whose unit is not known, or text of which nothing is ISO 8601.
+    """
+    values = column(table, name)
+    dated = types.is_timestamp(values.type) or types.is_date(values.type)
+    if not (dated or _is_text(values.type) or types.is_null(values.type)):
+        raise DataError(
+            f"time column {name!r} must hold times or ISO 8601 text, and it holds {values.type}; "
+            "convert it in the source"
+        )
+    if not _is_text(values.type):
+        zone = getattr(values.type, "tz", None)
+        values = values.cast(pa.timestamp("us", zone), safe=False)
+    stamps = pd.to_datetime(values.to_pandas(), utc=True, errors="coerce", format="ISO8601")
+    if stamps.isna().all() and values.null_count < len(values):
+        example = values.drop_null()[0].as_py()
+        raise DataError(
+            f"time column {name!r}: no value is ISO 8601, such as 2026-01-31T18:00:00Z; the "
+            f"first is {example!r}; convert it in the source"
+        )
+    times: pd.Series = stamps.dt.as_unit("us")
+    return times
+
+
+def numbers_of(table: pa.Table, name: str) -> NDArray[np.float32]:
+    """A column of numbers, `(rows,)` float32; a null is NaN.
+
+    Raises:
+        DataError: text or any other type.
+    """
+    values = column(table, name)
+    return floats(values, name)
+
+
+def floats(values: pa.Array, name: str) -> NDArray[np.float32]:
+    """Arrow numbers as float32; a null is NaN. Raises as `numbers_of`."""
+    kind = values.type
+    numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    if not (numeric or types.is_decimal(kind) or types.is_null(kind)):
+        example = next((str(value.as_py()) for value in values if value.is_valid), "")
+        raise DataError(
+            f"column {name!r} must hold numbers, and it holds {kind} ({example[:40]!r}); "
+            "convert it in the source"
+        )
+    numbers = values.cast(pa.int8()) if types.is_boolean(kind) else values
+    wide = numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        return np.asarray(wide, np.float32)
+
+
+def ids_in(values: list[Any] | pa.Array) -> str:
+    """A few ids for a message."""
+    return _some(values.to_pylist() if isinstance(values, pa.Array) else values)
+
+
+def _some(values: list[Any], most: int = 5) -> str:
+    shown = ", ".join(repr(value) for value in values[:most])
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown
+
+
+def _numbers_as_names(values: pa.Array) -> pa.Array:
+    """1.0 as "1" and 1.5 as "1.5"; NaN is no name."""
+    numbers = pd.Series(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    named = {
+        value: f"{value:.0f}" if value.is_integer() else str(value)
+        for value in numbers.dropna().unique()
+    }
+    return pa.array(numbers.map(named), pa.large_string(), from_pandas=True)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _is_dictionary(values: pa.Array) -> bool:
+    return bool(types.is_dictionary(values.type))

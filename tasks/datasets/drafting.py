@@ -1,0 +1,201 @@
+"""Somebody's data to a pipeline file in which every value is explained, and a suite to review."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from expectations.inference import infer_suite
+from tasks.annotated import annotated_yaml, comment
+from tasks.config import Choice, Columns, ConfigError, Pipeline, explain, unknown
+from tasks.datasets.canonical import canonical, end_of, table_of
+from tasks.datasets.errors import DataError
+from tasks.datasets.guessing import Given, Guess, guess_columns
+from tasks.datasets.profile import Profile, profile
+from tasks.datasets.proposals import propose
+from tasks.terms import terms_of
+
+READER_OF = {
+    ".csv": Choice(name="csv"),
+    ".tsv": Choice(name="csv", options={"delimiter": "\t"}),
+    ".parquet": Choice(name="parquet"),
+    ".pq": Choice(name="parquet"),
+    ".jsonl": Choice(name="jsonl"),
+    ".ndjson": Choice(name="jsonl"),
+}
+PLAIN_NAMES = ("data", "dataset", "train", "series", "rows", "text", "texts", "export")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `nocturne init` was asked for.
+
+    Attributes:
+        data: CSV, Parquet or JSON Lines, kept in the pipeline file as it is given here: a
+            relative path is relative to the folder in which nights run.
+        given: Which columns the person named.
+        labels: Second file with id and label.
+        unlabelled: File of rows without labels.
+        name: Of the pipeline; from the file's name where absent.
+    """
+
+    data: Path
+    given: Given = field(default_factory=Given)
+    labels: Path | None = None
+    unlabelled: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A pipeline to review.
+
+    Attributes:
+        name: Of the pipeline: it belongs in `conf/NAME.yaml`.
+        yaml_text: The pipeline file, commented.
+        suite: Great Expectations suite, for the file that `suite_name` names, beside it.
+        suite_name: `NAME.suite.json`.
+        profile: What was seen.
+        guesses: What was guessed, and what is only suggested.
+    """
+
+    name: str
+    yaml_text: str
+    suite: dict[str, Any]
+    suite_name: str
+    profile: Profile
+    guesses: tuple[Guess, ...]
+
+
+def initialise(options: Options) -> Draft:
+    """Look at the data and draft a pipeline that reads it.
+
+    Raises:
+        ConfigError: a file, flag or column that does not fit; the message says what would.
+    """
+    try:
+        return _initialise(options)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _initialise(options: Options) -> Draft:
+    readers = {"reader": _reader(options.data)}
+    if options.labels:
+        readers["labels"] = _reader(options.labels)
+    tables = {part: table_of(choice, None) for part, choice in readers.items()}
+    if not tables["reader"].num_rows:
+        raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
+    labels = tables.get("labels")
+    columns, guesses = guess_columns(tables["reader"], labels, options.given)
+    if options.unlabelled:
+        readers["unlabelled"] = _reader(options.unlabelled)
+        _check_unlabelled(table_of(readers["unlabelled"], None), columns, options.unlabelled)
+    bare = _pipeline(
+        {
+            "name": _name(options),
+            "source": readers,
+            "columns": columns,
+            "candidates": [{"name": "floor", "architecture": "averaged_embeddings"}],
+        }
+    )
+    frame = canonical(tables["reader"], bare, labels)
+    as_of = _as_of(frame)
+    seen = profile(frame, terms_of(bare, as_of))
+    _refuse_labels(seen, columns)
+    yaml_text = draft(bare, seen, frame, guesses)
+    pipeline = _pipeline(_loaded(yaml_text))
+    clean = frame[frame["label"].notna()]
+    suite = infer_suite(clean, terms_of(pipeline, as_of))
+    return Draft(pipeline.name, yaml_text, suite, f"{pipeline.name}.suite.json", seen, guesses)
+
+
+def draft(
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame, guesses: tuple[Guess, ...] = ()
+) -> str:
+    """The pipeline file for data of this profile, every value explained.
+
+    Args:
+        bare: Name, source and columns.
+        seen: Profile of the data.
+        frame: Canonical rows, for what cleaning they need.
+        guesses: Told in the file's first lines.
+    """
+    parts, notes = propose(bare, seen, frame)
+    pipeline = _pipeline({**bare.model_dump(), **parts})
+    lines = [
+        f"Drafted by `nocturne init` from {seen.rows:,} rows; every value may be changed.",
+        "What the data must be is also asked by the suite that `contract.suite` names.",
+    ]
+    for guess in guesses:
+        what = "Guessed" if guess.used else "Seen"
+        lines.append(f"{what}: {guess.part}: {guess.column} ({guess.reason}).")
+    head = [part for line in lines for part in comment(line)]
+    return "\n".join([*head, annotated_yaml(pipeline, notes)])
+
+
+def _reader(path: Path) -> Choice:
+    choice = READER_OF.get(path.suffix.lower())
+    if path.is_dir():
+        choice = READER_OF[".parquet"]
+    if choice is None:
+        known = ", ".join(READER_OF)
+        raise ConfigError(f"{path}: its name must end in one of {known}; got {path.suffix!r}")
+    return Choice(name=choice.name, options={"path": str(path), **choice.options})
+
+
+def _check_unlabelled(table: pa.Table, columns: Columns, path: Path) -> None:
+    for name in (columns.text,) if columns.text else columns.sequence:
+        if name not in table.column_names:
+            raise ConfigError(
+                f"--unlabelled {path}: " + unknown("column", str(name), table.column_names)
+                + "; it needs the same input column as the labelled rows"
+            )  # fmt: skip
+
+
+def _refuse_labels(seen: Profile, columns: Columns) -> None:
+    name, count = columns.label, len(seen.classes)
+    if count < 2:
+        only = f"only {seen.classes[0][0]!r}" if count else "no value at all"
+        raise ConfigError(f"--label {name}: {only} in {seen.rows:,} rows; two classes are needed")
+    if count > seen.rows / 2:
+        raise ConfigError(
+            f"--label {name}: {count:,} different values in {seen.rows:,} rows are no classes; "
+            "name the column of the class"
+        )
+
+
+def _name(options: Options) -> str:
+    if options.name is not None:
+        return options.name
+    path = options.data.absolute()
+    stem = path.parent.name if path.stem.lower() in PLAIN_NAMES else path.stem
+    plain = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:64]
+    return plain or "pipeline"
+
+
+def _as_of(frame: pd.DataFrame) -> datetime:
+    newest = frame["time"].max() if "time" in frame else pd.NaT
+    return end_of(date(2000, 1, 1) if pd.isna(newest) else newest.astimezone(UTC).date())
+
+
+def _pipeline(content: Mapping[str, Any]) -> Pipeline:
+    from pydantic import ValidationError
+
+    try:
+        return Pipeline.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+
+
+def _loaded(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)

@@ -1,0 +1,144 @@
+"""Readers of files: CSV, Parquet and JSON Lines, here, on S3 or over https."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.config import unknown
+from tasks.datasets.errors import DataError
+from tasks.datasets.places import at_hand
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LARGEST_BLOCK_BYTES = (1 << 31) - 1
+
+
+def read_csv(
+    until: datetime | None,  # noqa: ARG001 - files are whole; the logical date cuts later
+    *,
+    path: str,
+    sha256: str | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf8",
+    as_text: Sequence[str] = (),
+) -> pa.Table:
+    """Rows of a CSV file with a header; types are guessed from the whole file.
+
+    Args:
+        until: Ignored.
+        path: Local path, `s3://bucket/key` or `https://...`.
+        sha256: Digest of the file, checked where given; required for https.
+        delimiter: One character between columns.
+        encoding: Of the file.
+        as_text: Columns that stay text, such as ids with leading zeros.
+
+    Returns:
+        A table; empty cells are null.
+
+    Raises:
+        DataError: no such file, an empty one, or rows that do not fit the header.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with at_hand(path, sha256) as file, _explained(path):
+        _refuse_empty(file, path)
+        table = csv.read_csv(
+            file,
+            # one block: guessing types from the first megabyte fails on what comes later
+            csv.ReadOptions(block_size=_block_bytes(file), encoding=encoding),
+            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            csv.ConvertOptions(column_types={name: pa.string() for name in as_text}),
+        )
+    missing = sorted(set(as_text) - set(table.column_names))
+    if missing:
+        raise DataError(f"{path}: as_text: " + unknown("column", missing[0], table.column_names))
+    return _empty_cells_as_null(table)
+
+
+def read_parquet(
+    until: datetime | None,  # noqa: ARG001
+    *,
+    path: str,
+    sha256: str | None = None,
+) -> pa.Table:
+    """Rows of a Parquet file, or of all Parquet files below a local folder.
+
+    Args:
+        until: Ignored.
+        path: Local path, `s3://bucket/key` or `https://...`.
+        sha256: Digest of the file, checked where given; required for https.
+
+    Raises:
+        DataError: no such file, or not Parquet.
+    """
+    from pyarrow import parquet
+
+    with at_hand(path, sha256) as file, _explained(path):
+        _refuse_empty(file, path)
+        return parquet.read_table(file, memory_map=False)
+
+
+def read_jsonl(
+    until: datetime | None,  # noqa: ARG001
+    *,
+    path: str,
+    sha256: str | None = None,
+) -> pa.Table:
+    """Rows of a JSON Lines file: one object a line, a key a column.
+
+    Args:
+        until: Ignored.
+        path: Local path, `s3://bucket/key` or `https://...`.
+        sha256: Digest of the file, checked where given; required for https.
+
+    Raises:
+        DataError: no such file, an empty one, a line that is no object, or a key whose values
+            differ in type.
+    """
+    from pyarrow import json
+
+    with at_hand(path, sha256) as file, _explained(path):
+        _refuse_empty(file, path)
+        options = json.ReadOptions(block_size=_block_bytes(file))
+        return json.read_json(file, options, json.ParseOptions(newlines_in_values=False))
+
+
+def _block_bytes(file: Path) -> int:
+    return min(file.stat().st_size + 1, _LARGEST_BLOCK_BYTES)
+
+
+def _refuse_empty(file: Path, path: str) -> None:
+    if file.is_file() and file.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty (0 bytes); see whether its export failed")
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, LookupError, UnicodeError) as error:
+        first = str(error).partition("\n")[0][:300]
+        raise DataError(f"{path}: cannot be read: {first}; mend the file or the options") from None
+
+
+def _empty_cells_as_null(table: pa.Table) -> pa.Table:
+    """CSV cannot tell an empty text from none, so both are none."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            column = table.column(at)
+            filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
+            table = table.set_column(at, field, filled)
+    return table

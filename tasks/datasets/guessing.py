@@ -1,0 +1,267 @@
+"""Which column of somebody's data plays which part: what they said, and guesses for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import compute as pc
+from pyarrow import types
+
+from expectations.words import brief
+from tasks.config import Columns, ConfigError, unknown
+from tasks.datasets.columns import SPLITS
+
+ID_NAME = re.compile(r"(^|[_.\s-])(id|uuid|guid|key)$|[a-z](Id|ID)$", re.IGNORECASE)
+STEP_NAME = re.compile(r"^(step|t|time|timestep|time_step|tick|frame|position|seq|index)$", re.I)
+LABEL_NAME = re.compile(r"^(label|class|target|category|topic|intent|sentiment|y)s?$", re.I)
+MOST_CLASSES = 100
+SAMPLE = 2_000
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the person said about the columns; None and False where nothing."""
+
+    label: str | None = None
+    text: str | None = None
+    sequence: bool = False
+    id: str | None = None
+    step: str | None = None
+    time: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A part that was guessed, and why; `used` is False where it is only a suggestion."""
+
+    part: str
+    column: str
+    reason: str
+    used: bool = True
+
+
+def guess_columns(
+    table: pa.Table, labels: pa.Table | None, given: Given
+) -> tuple[Columns, tuple[Guess, ...]]:
+    """Which column plays which part; what the person said is taken, the rest is guessed.
+
+    Args:
+        table: The source's rows: one an example, or one a step.
+        labels: Second table with the id and label of each series.
+        given: What the person said.
+
+    Raises:
+        ConfigError: a column that is not there, or a part that cannot be guessed.
+    """
+    return _Guesser(table, labels, given).columns()
+
+
+@dataclass
+class _Guesser:
+    table: pa.Table
+    labels: pa.Table | None
+    given: Given
+    guesses: list[Guess] = field(default_factory=list)
+
+    @property
+    def facts(self) -> pa.Table:
+        """Where label, time and split are looked for."""
+        return self.table if self.labels is None else self.labels
+
+    def columns(self) -> tuple[Columns, tuple[Guess, ...]]:
+        given = self.given
+        known = [
+            *self.table.column_names,
+            *(() if self.labels is None else self.labels.column_names),
+        ]
+        for part in ("text", "id", "step", "time", "group", "split"):
+            name = getattr(given, part)
+            if name is not None and name not in known:
+                raise ConfigError(f"--{part}: " + unknown("column", name, known))
+        label = self._label()
+        numeric = self._numeric()
+        step = self._step() if numeric else None
+        id_ = given.id or self._id(long=bool(step))
+        if step and not id_:
+            raise ConfigError(
+                "--id: one row is one step, and no column says which series a step belongs to; "
+                f"name it: there are {', '.join(self.table.column_names)}"
+            )
+        taken = {label, id_, step, given.time, given.group, given.split} - {None}
+        text = None if numeric else given.text or self._text(taken)
+        sequence = self._channels(step, taken) if numeric else ()
+        time = given.time or (None if step else self._time({*taken, text}))
+        self._suggest_split()
+        columns = Columns(
+            label=label, text=text, sequence=sequence, step=step, id=id_, time=time,
+            group=given.group, split=given.split,
+        )  # fmt: skip
+        return columns, tuple(self.guesses)
+
+    def _say(self, part: str, column: str, reason: str, *, used: bool = True) -> str:
+        self.guesses.append(Guess(part, column, reason, used))
+        return column
+
+    def _label(self) -> str:
+        table, name = self.facts, self.given.label
+        candidates = {n: _distinct(table, n) for n in table.column_names if _may_label(table, n)}
+        if name in table.column_names:
+            return str(name)
+        few = ", ".join(f"{n} ({count} values)" for n, count in candidates.items()) or "none"
+        if name is not None:
+            hint = unknown("column", name, table.column_names)
+            raise ConfigError(f"--label: {hint} Columns of few values: {few}")
+        named = [n for n in candidates if LABEL_NAME.match(n)] or list(candidates)
+        if len(named) != 1:
+            raise ConfigError(
+                f"--label: say which column holds the class. Columns of few values: {few}"
+            )
+        reason = f"{candidates[named[0]]} different values"
+        return self._say("label", named[0], reason)
+
+    def _numeric(self) -> bool:
+        given = self.given
+        if given.text and given.sequence:
+            raise ConfigError("--text and --sequence: a pipeline reads one of them; leave one out")
+        if given.text or given.sequence:
+            return given.sequence
+        if given.step or _lists(self.table):
+            why = "rows are ordered by --step" if given.step else "columns hold lists of numbers"
+            self._say("sequence", brief(_lists(self.table)) or "all numbers", why)
+            return True
+        if any(name not in (given.id, given.label) and not ID_NAME.search(name)
+               for name in _texts(self.table)):  # fmt: skip
+            return False
+        self._say("sequence", "all numbers", "no column holds text")
+        return True
+
+    def _step(self) -> str | None:
+        if self.given.step or _lists(self.table):
+            return self.given.step
+        for name in self.table.column_names:
+            if STEP_NAME.match(name) and not _is_text(self.table, name):
+                return self._say("step", name, "its name, and no column holds lists")
+        raise ConfigError(
+            "--sequence: no column holds lists of numbers and none is named like a step; name it "
+            f"with --step where one row is one step: there are {', '.join(self.table.column_names)}"
+        )
+
+    def _id(self, *, long: bool) -> str | None:
+        """A column named like an id: different in each row, or where rows are steps, repeated."""
+        for name in self.table.column_names:
+            if (
+                name not in self.facts.column_names
+                or not ID_NAME.search(name)
+                or name == self.given.label
+            ):
+                continue
+            rows = self.facts.num_rows
+            unique = _distinct(self.facts, name) == rows and not self.facts.column(name).null_count
+            if long or unique:
+                why = "its name" + (", and every value is different" if unique else "")
+                return self._say("id", name, why)
+        return None
+
+    def _text(self, taken: Iterable[str | None]) -> str:
+        texts = {n: _mean_length(self.table, n) for n in _texts(self.table) if n not in taken}
+        if not texts:
+            raise ConfigError(
+                "--text or --sequence: no column holds text or lists of numbers; use --sequence "
+                f"with --step where one row is one step: there are "
+                f"{', '.join(self.table.column_names)}"
+            )
+        name = max(texts, key=texts.__getitem__)
+        return self._say("text", name, f"the longest text, {texts[name]:.0f} characters on average")
+
+    def _channels(self, step: str | None, taken: Iterable[str | None]) -> tuple[str, ...]:
+        names = _numbers(self.table) if step else _lists(self.table)
+        found = tuple(name for name in names if name not in taken)
+        kind = "numbers" if step else "lists of numbers"
+        if not found:
+            raise ConfigError(f"--sequence: no column holds {kind}; a series needs a channel")
+        self._say("channels", brief(found), f"all {kind} that play no other part")
+        return found
+
+    def _time(self, taken: Iterable[str | None]) -> str | None:
+        names = [n for n in self.facts.column_names if n not in taken and _is_time(self.facts, n)]
+        whole = [name for name in names if not self.facts.column(name).null_count]
+        if len(whole) == 1:
+            return self._say("time", whole[0], "its values are times")
+        for name in names:
+            gaps = self.facts.column(name).null_count
+            why = f"{gaps:,} rows have none" if gaps else "several columns hold times"
+            self._say("time", name, f"{why}; use it with --time {name}", used=False)
+        return None
+
+    def _suggest_split(self) -> None:
+        if self.given.split:
+            return
+        for name in _texts(self.facts):
+            values = {str(v).strip().lower() for v in self.facts.column(name).unique().to_pylist()}
+            if values <= set(SPLITS) and {SPLITS[v] for v in values} >= {"train", "test"}:
+                why = f"looks like an official split; use it with --split {name}"
+                self._say("split", name, why, used=False)
+
+
+def _distinct(table: pa.Table, name: str) -> int:
+    if types.is_null(table.schema.field(name).type):
+        return 0
+    return int(pc.count_distinct(table.column(name), mode="only_valid").as_py())
+
+
+def _may_label(table: pa.Table, name: str) -> bool:
+    kind = table.schema.field(name).type
+    if types.is_nested(kind) or types.is_floating(kind) or types.is_temporal(kind):
+        return False
+    return bool(2 <= _distinct(table, name) <= max(2, min(MOST_CLASSES, table.num_rows // 2)))
+
+
+def _is_text(table: pa.Table, name: str) -> bool:
+    kind = table.schema.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _texts(table: pa.Table) -> Iterator[str]:
+    return (name for name in table.column_names if _is_text(table, name))
+
+
+def _numbers(table: pa.Table) -> Iterator[str]:
+    kinds = ((field.name, field.type) for field in table.schema)
+    return (name for name, kind in kinds if types.is_integer(kind) or types.is_floating(kind))
+
+
+def _lists(table: pa.Table) -> list[str]:
+    return [field.name for field in table.schema if _is_list(field.type)]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not listed:
+        return False
+    inner = kind.value_type
+    return bool(types.is_integer(inner) or types.is_floating(inner) or _is_list(inner))
+
+
+def _mean_length(table: pa.Table, name: str) -> float:
+    text = table.column(name).cast(pa.large_string())
+    return float(pc.mean(pc.utf8_length(text)).as_py() or 0.0)
+
+
+def _is_time(table: pa.Table, name: str) -> bool:
+    kind = table.schema.field(name).type
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return True
+    if not _is_text(table, name):
+        return False
+    some = table.column(name).drop_null().slice(0, SAMPLE).to_pandas()
+    dated = some.str.match(r"\d{4}-\d{2}-\d{2}")
+    if not len(some) or not dated.all():
+        return False
+    return bool(pd.to_datetime(some, utc=True, errors="coerce", format="ISO8601").notna().all())

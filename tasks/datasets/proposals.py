@@ -1,0 +1,145 @@
+"""Values for a new pipeline, each with the reason the data gave for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from expectations.words import percent
+from tasks.config import Pipeline
+from tasks.datasets.profile import Profile
+
+SKEWED = 3  # largest class over smallest from which balancing is worth a candidate
+LEAST_JUDGED = 5  # rows of the rarest class that each side of a split should get
+MOST_BAD = 0.2  # share of bad rows from which a person must look
+SIZES = ((1_000, 32, 2_000), (5_000, 64, 1_200), (math.inf, 128, 600))
+
+
+def propose(
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parts of a pipeline that depend on the data, and a note for each value.
+
+    Args:
+        bare: Name, source and columns.
+        seen: Profile of the data.
+        frame: Canonical rows.
+
+    Returns:
+        The parts by field, and notes by dotted path as `tasks.annotated` takes them.
+    """
+    notes: dict[str, str] = {
+        "source.reader": "A relative path is relative to the folder in which nights run."
+    }
+    channels = len(bare.columns.sequence)
+    inputs = bare.columns.text or f"a series of {channels} channel{'s' if channels > 1 else ''}"
+    parts = {
+        "description": f"Predicts {bare.columns.label} from {inputs}.",
+        "contract": _contract(bare, seen, notes),
+        "preprocessing": _preprocessing(bare, seen, frame, notes),
+        "split": _split(bare, seen, notes),
+        "training": _training(seen, frame, notes),
+        "candidates": _candidates(seen, notes),
+    }
+    return parts, notes
+
+
+def _contract(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str, Any]:
+    grows = bare.columns.time is not None
+    half = max(1, seen.rows // 2)
+    needed = ("label", "text", "series", *(() if bare.columns.split else ("time",)))
+    missing = sum(rows for name, rows in seen.nulls.items() if name in needed)
+    bad = (missing + seen.conflicts) / max(seen.rows, 1)
+    repeated = seen.duplicates / max(seen.rows, 1)
+    notes["contract.suite"] = "Inferred from the data: review it."
+    notes["contract.labels"] = "Those of the data."
+    notes["contract.min_rows"] = (
+        "Low, so that early nights can be replayed." if grows else "Half of the rows seen."
+    )
+    notes["contract.min_rows_per_class"] = f"The rarest class has {seen.rarest:,}."
+    notes["contract.max_length"] = f"Twice the longest seen, {seen.lengths['max']:,} {seen.unit}."
+    budget = math.ceil(150 * bad + 2) / 100 if 0.03 < bad <= MOST_BAD else 0.05
+    look = ": look at them before raising it" if bad > MOST_BAD else ""
+    notes["contract.quarantine_budget"] = f"At most {percent(bad)} of the data break a rule{look}."
+    notes["contract.duplicate_budget"] = f"{percent(repeated)} of the data are duplicates."
+    notes["contract.conflicting_labels"] = f"{seen.conflicts:,} rows of the data."
+    notes["contract.max_age_hours"] = "null: not asked; 48 suits a feed that grows daily."
+    return {
+        "suite": f"{bare.name}.suite.json",
+        "labels": sorted(name for name, _, _ in seen.classes),
+        "min_rows": min(100, half) if grows else half,
+        "min_rows_per_class": max(1, min(5, seen.rarest // 2)),
+        "max_length": max(50, 2 * seen.lengths["max"]),
+        "quarantine_budget": budget,
+        "duplicate_budget": max(0.3, min(0.95, round(repeated + 0.2, 2))),
+    }
+
+
+def _preprocessing(
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame, notes: dict[str, str]
+) -> dict[str, Any]:
+    p99, longest = seen.lengths["p99"], seen.lengths["max"]
+    if bare.kind == "numeric":
+        notes["preprocessing.cleaning"] = "Of text only."
+        notes["preprocessing.tokenizer"] = "Of text only."
+        most = longest if longest <= 1.5 * p99 else p99
+        notes["preprocessing.max_length"] = f"99 % of the series have at most {p99:,} steps."
+        return {"cleaning": [], "max_length": max(1, most)}
+    notes["preprocessing.scaling"] = "Not of text."
+    notes["preprocessing.max_length"] = (
+        f"99 % of the texts have at most {p99:,} words, and punctuation counts too."
+    )
+    steps = ["lowercase", "links", "user_names", "numbers"]
+    if frame["text"].str.contains(r"&(?:amp|lt|gt|quot|#\d+);", na=False).mean() >= 0.01:
+        steps.insert(0, "entities")
+        notes["preprocessing.cleaning"] = "entities, because some texts hold &amp; and its like."
+    return {"cleaning": steps, "max_length": 8 * math.ceil(1.3 * max(p99, 1) / 8)}
+
+
+def _split(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str, Any]:
+    if bare.columns.split:
+        notes["split.by"] = "The official split; validation is carved from train where it has none."
+        notes["split.test"] = "Not used: the column says."
+        return {"by": "column"}
+    wanted = LEAST_JUDGED / max(seen.rarest, 1)
+    validation, test = min(0.2, max(0.15, wanted)), min(0.25, max(0.2, wanted))
+    name = seen.classes[-1][0]
+    notes["split.test"] = (
+        f"About {test * seen.rarest:.0f} of the {seen.rarest:,} rows of {name!r}, the rarest class."
+    )
+    return {"by": "hash", "validation": _up(validation), "test": _up(test)}
+
+
+def _up(share: float) -> float:
+    return math.ceil(1000 * round(share, 6)) / 1000
+
+
+def _training(seen: Profile, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
+    """Small sets get small batches, more updates and more patience, all counted in updates."""
+    train = int((frame["split"] == "train").sum()) if "split" in frame else int(0.65 * seen.rows)
+    batch, updates = next((size, least) for most, size, least in SIZES if train <= most)
+    per_epoch = max(1, math.ceil(train / batch))
+    notes["training.batch_size"] = f"About {train:,} rows train: {per_epoch:,} updates a pass."
+    notes["training.min_updates"] = f"{math.ceil(updates / per_epoch)} passes here."
+    patience = min(40, max(4, math.ceil(200 / per_epoch)))
+    notes["training.patience"] = f"About {patience * per_epoch:,} updates."
+    return {"batch_size": batch, "min_updates": updates, "patience": patience}
+
+
+def _candidates(seen: Profile, notes: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": "floor", "architecture": "averaged_embeddings"},
+        {"name": "lstm", "architecture": "bidirectional_lstm"},
+        {"name": "attention", "architecture": "lstm_attention"},
+    ]
+    notes["candidates.0.name"] = "What every other candidate must beat."
+    if seen.skew >= SKEWED:
+        balanced = {"architecture": "lstm_attention", "resampling": "class_weights"}
+        found.append({"name": "attention-weighted", **balanced})
+        notes["candidates.3.resampling"] = (
+            f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "
+            "says whether weights help."
+        )
+    return found

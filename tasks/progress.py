@@ -1,0 +1,24 @@
+"""Progress as log records, so that any front end may draw it and a log file stays readable.
+
+A record of the logger `tasks.progress` carries `subject`, `done`, `total` and `note` as
+attributes; the command line draws bars from them on a terminal and prints lines elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+def report(subject: str, done: int, total: int, note: str = "") -> None:
+    """Say how far a subject (a candidate, a file) has come.
+
+    Args:
+        subject: What is in progress: "bilstm".
+        done: Units finished, at most `total`.
+        total: Units in all.
+        note: What a person would like to know: "epoch 3, macro-F1 0.812".
+    """
+    extra = {"subject": subject, "done": done, "total": total, "note": note}
+    logger.info("%s: %d of %d %s", subject, done, total, note, extra=extra)

@@ -1,0 +1,243 @@
+"""What stages hand each other: small frozen references, never frames or models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["promoted", "kept", "skipped", "failed"]
+
+
+class Reference(BaseModel):
+    """Base of all references: immutable and closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Snapshot(Reference):
+    """The ingested rows as content-addressed Parquet in the store."""
+
+    key: str = Field(description="Key in the store: snapshots/PIPELINE/DIGEST.parquet.")
+    digest: str = Field(description="sha256 over the canonical rows; same content, same digest.")
+    rows: int
+    new_rows: int = Field(description="Rows that no earlier snapshot held.")
+    duplicates: int = Field(description="Exact duplicates dropped on the way in.")
+    newest: str | None = Field(None, description="Time of the newest row, ISO 8601.")
+
+
+class Finding(Reference):
+    """One expectation or check that did not hold."""
+
+    rule: str = Field(description="What was asked, in words: 'label in [a, b, c]'.")
+    severity: Literal["critical", "warning", "info"]
+    rows: int = Field(description="Rows that break it; 0 for a rule about the whole table.")
+    message: str = Field(description="Subject, rule, value received, what to do.")
+    examples: tuple[str, ...] = Field((), description="At most five offending values or ids.")
+
+
+class Validated(Reference):
+    """What the contract said of a snapshot."""
+
+    accepted: bool = Field(description="False stops the night before training.")
+    reason: str = Field(description="One sentence for people.")
+    clean: Snapshot | None = Field(description="The rows that passed; None where refused.")
+    quarantine_key: str | None = Field(
+        None, description="Bad rows and their reasons, in the store."
+    )
+    quarantined: int = 0
+    findings: tuple[Finding, ...] = ()
+    data_docs: str | None = Field(None, description="Path of the Data Docs index page.")
+
+
+class Prepared(Reference):
+    """Encoded train, validation and test rows, ready for candidates."""
+
+    directory: str = Field(description="Holds preprocessor.json, train/, validation/, test/, ...")
+    classes: tuple[str, ...] = Field(description="Label order, frozen from here on.")
+    train_rows: int
+    validation_rows: int
+    test_rows: int
+    near_duplicates: int = Field(description="Train rows dropped as copies of test rows.")
+    test_digest: str = Field(description="sha256 over the test rows and their labels.")
+
+
+class Trained(Reference):
+    """One candidate after its own process ended."""
+
+    name: str
+    directory: str = Field(description="Holds model.keras, history.json, probabilities, ...")
+    failed: str | None = Field(None, description="Why there is no model; None where there is.")
+    validation: dict[str, float] = Field(default_factory=dict, description="Metrics by name.")
+    test: dict[str, float] = Field(default_factory=dict, description="Metrics by name.")
+    folds: tuple[dict[str, float], ...] = Field((), description="Validation metrics a fold.")
+    class_counts: dict[str, tuple[int, int]] = Field(
+        default_factory=dict, description="Class to train rows before and after resampling."
+    )
+    parameters: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+
+
+class Measured(Reference):
+    """A metric and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Scored(Reference):
+    """One candidate's metrics, each with its interval."""
+
+    name: str
+    validation: dict[str, Measured]
+    test: dict[str, Measured]
+    chosen_by: float = Field(description="The pipeline's metric on validation rows or folds.")
+
+
+class ClassScores(Reference):
+    """One class as one model sees it, on the test rows."""
+
+    name: str
+    precision: float
+    recall: Measured
+    f1: float
+    support: int
+
+
+class SliceScores(Reference):
+    """The models on some of the test rows."""
+
+    by: str = Field(description="length, time, or the column.")
+    value: str
+    rows: int
+    reliable: bool = Field(description="False: too few rows to conclude anything.")
+    challenger: dict[str, Measured]
+    champion: dict[str, Measured] = Field(default_factory=dict)
+    difference: dict[str, Measured] = Field(default_factory=dict, description="Paired.")
+
+
+class Plot(Reference):
+    """A picture in the evaluation's directory, as PNG and as SVG."""
+
+    name: str = Field(description="NAME.png and NAME.svg.")
+    title: str
+    alt: str = Field(description="What it shows, for who cannot see it.")
+
+
+class Evaluation(Reference):
+    """All models measured on the same rows; the challenger chosen on validation rows only."""
+
+    directory: str = Field(description="Holds evaluation.json, the tables and the plots.")
+    metric: str = Field(description="The pipeline's; it chose the challenger.")
+    challenger: str
+    candidates: tuple[Scored, ...] = Field(description="Best first, by validation.")
+    excluded: dict[str, str] = Field(default_factory=dict, description="Candidate to why.")
+    champion: dict[str, Measured] | None = Field(None, description="Its test metrics, tonight.")
+    difference: dict[str, Measured] = Field(
+        default_factory=dict, description="Challenger less champion, resampled on the same rows."
+    )
+    classes: tuple[ClassScores, ...] = Field(description="Of the challenger.")
+    champion_classes: tuple[ClassScores, ...] = ()
+    slices: tuple[SliceScores, ...] = ()
+    class_rows: dict[str, dict[str, int]] = Field(description="Split to class to rows.")
+    test_digest: str
+    plots: tuple[Plot, ...] = ()
+    tables: tuple[str, ...] = Field((), description="CSV files in the directory.")
+    latency_milliseconds: float | None = Field(None, description="One row, scored alone.")
+
+    @property
+    def challenger_scores(self) -> Scored:
+        """The challenger among the candidates."""
+        return next(scored for scored in self.candidates if scored.name == self.challenger)
+
+    def in_production(self, *, promoted: bool) -> dict[str, dict[str, float]]:
+        """Test metrics and recalls of the model that serves after the night.
+
+        Without a promotion that is the champion; with none at all, nothing serves.
+        """
+        metrics = self.challenger_scores.test if promoted else self.champion or {}
+        classes = self.classes if promoted else self.champion_classes
+        return {
+            "test_metrics": {name: measured.value for name, measured in metrics.items()},
+            "class_recall": {scores.name: scores.recall.value for scores in classes},
+        }
+
+
+class Registered(Reference):
+    """The challenger as a version of the pipeline's registered model."""
+
+    model: str
+    version: str
+    run_id: str
+    digest: str = Field(description="sha256 of the bundle's manifest.")
+    latency_milliseconds: float = Field(description="One raw row, scored alone, median.")
+
+
+class ChampionScores(Reference):
+    """Production, scored again tonight on tonight's test rows."""
+
+    version: str
+    digest: str = Field(description="sha256 of its bundle's manifest.")
+    probabilities: str = Field(
+        description="Path of a .npy (rows, classes of tonight); NaN columns: classes it lacks."
+    )
+
+
+class Predictions(Reference):
+    """A file scored by Production."""
+
+    model: str
+    version: str
+    digest: str
+    rows: int = Field(description="Rows in the file.")
+    scored: int
+    rejected: int
+    output: str = Field(description="Path of the predictions.")
+    rejects: str | None = Field(None, description="Path of the rows without answer, and why.")
+
+
+class GateResult(Reference):
+    """What one gate said."""
+
+    gate: str
+    passed: bool
+    sentence: str = Field(description="With the numbers it judged by.")
+    numbers: dict[str, float] = Field(default_factory=dict)
+
+
+class Verdict(Reference):
+    """What all gates said, and so the night."""
+
+    promote: bool
+    reason: str = Field(description="One sentence with numbers.")
+    gates: tuple[GateResult, ...]
+
+
+class Night(Reference):
+    """The record of one finished execution of `retrain`."""
+
+    pipeline: str
+    logical_date: str
+    outcome: Outcome = "failed"
+    reason: str = "the night is not over"
+    refused_by: Literal["contract", "gate"] | None = Field(None, description="Who said no.")
+    version: str | None = Field(None, description="Registered tonight.")
+    stage: str | None = Field(None, description="Where that version stands.")
+    champion_before: str | None = None
+    champion_after: str | None = None
+    data_digest: str | None = None
+    test_digest: str | None = None
+    candidates: tuple[Trained, ...] = ()
+    challenger: str | None = None
+    verdict: Verdict | None = None
+    test_metrics: dict[str, float] = Field(
+        default_factory=dict, description="Of the model in Production after the night."
+    )
+    class_recall: dict[str, float] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict, description="By step.")
+    report: str | None = Field(None, description="Path of the night report.")
+    run_id: str | None = Field(None, description="MLflow run of the night.")
+    seed: int = 0
+    finished_at: str = ""

@@ -1,0 +1,60 @@
+"""One path from raw rows to model input, fitted in training and saved in the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pandas as pd
+
+from tasks.config import ConfigError, Kind, Preprocessing, unknown
+from tasks.ragged import InputSpec, Ragged
+from tasks.sequences.numeric import NumericPreprocessor
+from tasks.sequences.text import TextPreprocessor
+
+
+class Preprocessor(Protocol):
+    """Raw rows in, model input out; the same in training, batch scoring and serving."""
+
+    spec: InputSpec
+
+    def encode(self, frame: pd.DataFrame) -> Ragged:
+        """The model input of each row of a canonical frame, in order."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to encode the same way again; `preprocessor_from_json` reads it."""
+        ...
+
+
+_KINDS: dict[str, type[TextPreprocessor] | type[NumericPreprocessor]] = {
+    "text": TextPreprocessor,
+    "numeric": NumericPreprocessor,
+}
+
+
+def fit_preprocessor(kind: Kind, preprocessing: Preprocessing, frame: pd.DataFrame) -> Preprocessor:
+    """Learn vocabulary or scaling from train rows, and from nothing else.
+
+    Args:
+        kind: The pipeline's kind, `text` or `numeric`.
+        preprocessing: What the pipeline asks for.
+        frame: Canonical train rows.
+
+    Raises:
+        ConfigError: an unknown step, tokenizer, scaler or option.
+        ValueError: rows that cannot be encoded, the first one named.
+    """
+    return _KINDS[kind].fit(preprocessing, frame)
+
+
+def preprocessor_from_json(state: Mapping[str, Any]) -> Preprocessor:
+    """The preprocessor whose `to_json` gave this.
+
+    Raises:
+        ConfigError: a kind that this version does not know.
+    """
+    kind = state.get("kind", "")
+    if kind not in _KINDS:
+        raise ConfigError(unknown("kind of preprocessor", str(kind), _KINDS))
+    return _KINDS[kind].from_json(state)

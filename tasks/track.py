@@ -1,0 +1,143 @@
+"""Stages: what the night did, in MLflow: one run a night, a child a candidate, its folds inside."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from infra.settings import Settings
+from model_registry.errors import RegistryError
+from model_registry.runs import Runs
+from tasks.config import Candidate, Pipeline
+from tasks.references import Evaluation, Night, Prepared, Snapshot, Trained
+
+logger = logging.getLogger(__name__)
+
+
+@task
+def start_run(pipeline: Pipeline, logical_date: date) -> str:
+    """Begin the run of a night, with the whole pipeline as parameters; returns its id."""
+    tags = {"kind": "night", "pipeline": pipeline.name, "logical_date": logical_date.isoformat()}
+    name = f"night {logical_date.isoformat()}"
+    settings = flat(pipeline.model_dump(mode="json", exclude={"candidates"}))
+    return _runs(pipeline).start(name, parameters=settings, tags=tags)
+
+
+@task
+def log_candidates(
+    pipeline: Pipeline,
+    run_id: str,
+    snapshot: Snapshot,
+    prepared: Prepared,
+    trained: tuple[Trained, ...],
+    evaluation: Evaluation,
+) -> None:
+    """Data, candidates and evaluation of a night, as runs that MLflow's page can compare."""
+    runs = _runs(pipeline)
+    sets = {"training": prepared.train_rows, "validation": prepared.validation_rows}
+    for context, rows in {**sets, "test": prepared.test_rows}.items():
+        digest = prepared.test_digest if context == "test" else snapshot.digest
+        name = f"{pipeline.name}.{context}"
+        place = {"source": snapshot.key, "context": context}
+        runs.log_dataset(run_id, name, digest=digest, rows=rows, **place)
+    chosen = {candidate.name: candidate for candidate in pipeline.candidates}
+    for one in trained:
+        _log_candidate(runs, run_id, pipeline, chosen[one.name], one, evaluation)
+    runs.log_metrics(
+        run_id, metrics_of(next(t for t in trained if t.name == evaluation.challenger))
+    )
+    runs.log_artifacts(run_id, Path(evaluation.directory), "evaluation")
+
+
+@task
+def finish_run(night: Night) -> None:
+    """End the night's run with its outcome; MLflow being away is a warning, not a failed night."""
+    if night.run_id is None:
+        return
+    runs = Runs(Settings().mlflow_uri, night.pipeline)
+    tags = {"outcome": night.outcome, "reason": night.reason, "challenger": night.challenger or ""}
+    try:
+        runs.tag(night.run_id, tags)
+        seconds = {f"seconds.{step}": spent for step, spent in night.seconds.items()}
+        runs.log_metrics(night.run_id, seconds)
+        if night.report:
+            runs.log_artifacts(night.run_id, Path(night.report))
+        runs.finish(night.run_id, "FAILED" if night.outcome == "failed" else "FINISHED")
+    except RegistryError as error:
+        logger.warning("the night's run in MLflow stays open: %s", error)
+
+
+def _runs(pipeline: Pipeline) -> Runs:
+    return Runs(Settings().mlflow_uri, pipeline.name)
+
+
+def _log_candidate(
+    runs: Runs,
+    night_run: str,
+    pipeline: Pipeline,
+    candidate: Candidate,
+    trained: Trained,
+    evaluation: Evaluation,
+) -> None:
+    """One child: settings, epochs, metrics, counts; a grandchild a fold."""
+    tags = {
+        "kind": "candidate",
+        "pipeline": pipeline.name,
+        "candidate": candidate.name,
+        "architecture": candidate.architecture.name,
+        "resampling": candidate.resampling.name,
+        "challenger": str(candidate.name == evaluation.challenger).lower(),
+    }
+    settings = candidate.model_dump(mode="json") | {
+        "training": pipeline.training_of(candidate).model_dump(mode="json"),
+        "parameters": trained.parameters,
+    }
+    run_id = runs.start(candidate.name, parent=night_run, parameters=flat(settings), tags=tags)
+    if trained.failed is not None:
+        runs.tag(run_id, {"failed": trained.failed})
+        runs.finish(run_id, "FAILED")
+        return
+    runs.log_history(run_id, _numbers(Path(trained.directory) / "history.json"))
+    runs.log_metrics(run_id, metrics_of(trained))
+    for fold, scores in enumerate(trained.folds, 1):
+        of_fold = {**tags, "kind": "fold", "fold": str(fold)}
+        inner = runs.start(f"{candidate.name} fold {fold}", parent=run_id, tags=of_fold)
+        runs.log_metrics(inner, {f"validation_{name}": score for name, score in scores.items()})
+        runs.finish(inner)
+    runs.finish(run_id)
+
+
+def metrics_of(trained: Trained) -> dict[str, float]:
+    """`validation_` and `test_` metrics of a candidate, its cost and its class counts."""
+    counts = trained.class_counts.items()
+    return {
+        **{f"validation_{name}": score for name, score in trained.validation.items()},
+        **{f"test_{name}": score for name, score in trained.test.items()},
+        **{f"train_rows_before.{name}": before for name, (before, _) in counts},
+        **{f"train_rows_after.{name}": after for name, (_, after) in counts},
+        "epochs": trained.epochs,
+        "training_seconds": trained.seconds,
+    }
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `outer.inner` keys; lists stay whole."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _numbers(path: Path) -> list[dict[str, float]]:
+    """The numeric part of each epoch's record."""
+    epochs = json.loads(path.read_text("utf-8"))
+    return [{k: v for k, v in one.items() if isinstance(v, int | float)} for one in epochs]

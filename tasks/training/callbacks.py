@@ -1,0 +1,110 @@
+"""What happens beside the updates: look for NaN, validate, keep the best, lower the rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tasks.training.errors import TrainingError
+
+Logs = dict[str, Any]
+
+
+class StopOnNaN(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a fit whose loss left the finite, at the step where it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Raise at the first loss that is NaN or infinite."""
+        del batch
+        self._step += 1
+        if logs and not np.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"loss NaN at step {self._step}; lower learning_rate "
+                f"(now {float(self.model.optimizer.learning_rate):.3g}) or clip_norm, "
+                "or look for extreme values in the inputs"
+            )
+
+
+class Validate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Measures after every epoch, keeps the best weights and stops where none get better.
+
+    Of two epochs with the same metric the one with the lower validation loss is better.
+
+    Args:
+        measure: The model's validation loss and metric; the metric is better when higher.
+        patience: Epochs without a better one.
+        rows: Training rows in an epoch.
+        on_epoch: Hears of every epoch.
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[], tuple[float, float]],
+        *,
+        patience: int,
+        rows: int,
+        on_epoch: Callable[[Logs], None],
+    ) -> None:
+        super().__init__()
+        self.epochs: list[Logs] = []
+        self.best = 0
+        self._measure = measure
+        self._patience = patience
+        self._rows = rows
+        self._on_epoch = on_epoch
+        self._weights: list[Any] = []
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Start the clock."""
+        del epoch, logs
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Measure, remember, and stop when patience is at an end."""
+        seconds = time.perf_counter() - self._began
+        loss, metric = self._measure()
+        self.epochs.append(
+            {
+                "epoch": epoch + 1,
+                "updates": int(self.model.optimizer.iterations),
+                "loss": float((logs or {})["loss"]),
+                "validation_loss": loss,
+                "validation_metric": metric,
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "seconds": seconds,
+                "rows_per_second": self._rows / seconds,
+            }
+        )
+        if logs is not None:
+            logs["validation_loss"] = loss
+        if not self._weights or _rank(self.epochs[-1]) > _rank(self.epochs[self.best]):
+            self.best = epoch
+            self._weights = self.model.get_weights()
+        self._on_epoch(self.epochs[-1])
+        if epoch - self.best >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Put the best weights back."""
+        del logs
+        self.model.set_weights(self._weights)
+
+
+def _rank(epoch: Logs) -> tuple[float, float]:
+    return epoch["validation_metric"], -epoch["validation_loss"]
+
+
+def halve_on_plateau(patience: int) -> keras.callbacks.Callback:
+    """Halves the learning rate after `patience` epochs without a lower validation loss."""
+    return keras.callbacks.ReduceLROnPlateau(
+        monitor="validation_loss", mode="min", factor=0.5, patience=patience
+    )

@@ -1,0 +1,110 @@
+"""Keras' own `fit` over bucketed batches, stopped by the pipeline's own metric."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.config import Training
+from tasks.ragged import Examples
+from tasks.training import callbacks
+from tasks.training.batches import Batches, BatchesOf, PadTo, probabilities
+from tasks.training.budget import passes_an_epoch
+from tasks.training.errors import TrainingError
+from tasks.training.optimizers import optimizer
+
+Metric = Callable[[NDArray[np.int32], NDArray[np.float32]], float]
+
+
+@dataclass(frozen=True)
+class History:
+    """How a fit went.
+
+    Attributes:
+        epochs: One record an epoch: epoch, updates, loss, validation_loss, validation_metric,
+            learning_rate, seconds (training only) and rows_per_second.
+        best: Index of the epoch whose weights the model has now.
+        passes: Over the training rows in an epoch.
+        seconds: In all, validation counted.
+    """
+
+    epochs: tuple[dict[str, Any], ...]
+    best: int
+    passes: int
+    seconds: float
+
+
+def fit(
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    settings: Training,
+    *,
+    weights: NDArray[np.float32] | None,
+    batches_of: BatchesOf,
+    pad_to: PadTo,
+    classes: int,
+    metric: Metric,
+    seed: int,
+    on_epoch: Callable[[dict[str, Any]], None],
+) -> History:
+    """Train, and leave the model with the weights of its best epoch.
+
+    Args:
+        model: As a builder made it.
+        train: Rows to learn from.
+        validation: Rows that say which epoch is best.
+        settings: Optimiser, learning rate, batches, epochs, patience.
+        weights: Of each training row's loss, `(rows,)`; None weighs all alike.
+        batches_of: Cuts rows into batches by length.
+        pad_to: From a batch's longest row to its padded length.
+        classes: Number of classes.
+        metric: From labels and probabilities to a number, better when higher.
+        seed: Of the order of the rows.
+        on_epoch: Hears each epoch's record as it ends.
+
+    Raises:
+        TrainingError: no rows, or a loss that left the finite.
+    """
+    for what, examples in (("train", train), ("validation", validation)):
+        if not len(examples):
+            raise TrainingError(f"{what}: needs rows, got 0; give the split a larger share")
+    began = time.perf_counter()
+    passes = passes_an_epoch(len(train), settings)
+    batches = Batches(
+        train,
+        classes,
+        weights=weights,
+        batch_size=settings.batch_size,
+        passes=passes,
+        seed=seed,
+        batches_of=batches_of,
+        pad_to=pad_to,
+    )
+    model.compile(
+        optimizer(settings, settings.epochs * len(batches)),
+        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+    )
+
+    def measure() -> tuple[float, float]:
+        answers = probabilities(model, validation.inputs, batches_of=batches_of, pad_to=pad_to)
+        if not np.isfinite(answers).all():
+            step = int(model.optimizer.iterations)
+            raise TrainingError(f"validation answers NaN after step {step}; lower learning_rate")
+        chosen = answers[np.arange(len(answers)), validation.labels]
+        return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(validation.labels, answers)
+
+    best = callbacks.Validate(
+        measure, patience=settings.patience, rows=passes * len(train), on_epoch=on_epoch
+    )
+    beside: list[Any] = [callbacks.StopOnNaN(), best]
+    if settings.schedule == "plateau":
+        beside.append(callbacks.halve_on_plateau(max(1, settings.patience // 2)))
+    model.fit(batches, epochs=settings.epochs, callbacks=beside, shuffle=False, verbose=0)
+    return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began)

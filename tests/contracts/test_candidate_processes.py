@@ -1,0 +1,162 @@
+"""Candidates in processes of their own: same seed same bytes, and a death is a sentence."""
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+
+from tasks.candidates.job import Job
+from tasks.candidates.parallel import run_all
+from tasks.config import Training
+from tests.contracts.order_rows import CLASSES, SPEC, order_rows
+
+BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
+LONG = Training(epochs=5_000, min_updates=0, patience=5_000, batch_size=16)
+TINY = {"name": "averaged_embeddings", "options": {"embedding": 4}}
+LSTM = {"name": "stacked_lstm", "options": {"units": 4, "layers": 1, "embedding": 4}}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Encoded rows as `prepare` leaves them."""
+    home = tmp_path_factory.mktemp("prepared")
+    for number, (split, rows) in enumerate({"train": 90, "validation": 30, "test": 20}.items()):
+        order_rows(rows, seed=number).save(home / split)
+    return home
+
+
+def job(prepared, out, name, **given):
+    common = {"architecture": TINY, "resampling": "none", "training": BRIEF, "seed": 4}
+    return Job(
+        name=name,
+        prepared=str(prepared),
+        out=str(out / name),
+        classes=CLASSES,
+        spec=SPEC,
+        **{**common, **given},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """Six candidates, two at a time; two of them cannot work."""
+    out = tmp_path_factory.mktemp("candidates")
+    jobs = [
+        job(prepared, out, "one", threads=2, architecture=LSTM),
+        job(prepared, out, "same", threads=2, architecture=LSTM),
+        job(prepared, out, "other", seed=5, architecture=LSTM),
+        job(prepared, out, "folded", folds=3, resampling="random_over"),
+        job(
+            prepared, out, "misspelt", architecture={"name": "stacked_lstm", "options": {"unit": 4}}
+        ),
+        job(prepared, out, "broken", training=BRIEF.model_copy(update={"learning_rate": 1e30})),
+    ]
+    return {each.name: each for each in run_all(jobs, workers=2)}
+
+
+def weights(trained):
+    """All weights of a model file, as bytes."""
+    with zipfile.ZipFile(Path(trained.directory) / "model.keras") as archive:
+        data = archive.read("model.weights.h5")
+    found = {}
+    with h5py.File(io.BytesIO(data)) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    assert found
+    return found
+
+
+def test_the_same_seed_gives_the_same_weights_twice_and_another_seed_others(trained):
+    assert weights(trained["one"]) == weights(trained["same"])
+    assert weights(trained["one"]) != weights(trained["other"])
+
+
+def test_a_candidate_leaves_its_model_history_answers_and_scores(trained, prepared):
+    one = trained["one"]
+    folder = Path(one.directory)
+    assert one.failed is None
+    assert one.epochs == 2
+    assert one.parameters > 100
+    history = json.loads((folder / "history.json").read_text())
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    assert max(epoch["validation_macro_f1"] for epoch in history) == one.validation["macro_f1"]
+    for split, rows in {"validation": 30, "test": 20}.items():
+        answers = np.load(folder / f"{split}_probabilities.npy", allow_pickle=False)
+        assert (answers.shape, answers.dtype) == ((rows, 3), np.float32)
+    labels = np.load(prepared / "test" / "labels.npy", allow_pickle=False)
+    assert (answers.argmax(axis=1) == labels).mean() == one.test["accuracy"]
+
+
+def test_folds_are_scored_apart_and_counts_tell_what_resampling_did(trained):
+    folded = trained["folded"]
+    assert [sorted(fold) for fold in folded.folds] == [sorted(folded.validation)] * 3
+    assert (Path(folded.directory) / "folds" / "3" / "history.json").exists()
+    before, after = zip(*folded.class_counts.values(), strict=True)
+    assert sum(before) == 90
+    assert set(after) == {max(before)}
+
+
+def test_a_candidate_that_cannot_work_says_why_and_stops_nobody(trained):
+    assert "did you mean 'units'" in trained["misspelt"].failed
+    assert "lower learning_rate" in trained["broken"].failed
+    assert [name for name, each in trained.items() if each.failed] == ["misspelt", "broken"]
+
+
+class Killer(logging.Handler):
+    """Kills the candidate that reports first, as the kernel does when memory runs out."""
+
+    def emit(self, record):
+        (worker,) = psutil.Process().children()
+        for child in worker.children():
+            child.kill()
+        logging.getLogger("tasks.progress").removeHandler(self)
+
+
+def test_a_killed_candidate_is_a_sentence_and_the_next_one_trains(prepared, tmp_path):
+    progress = logging.getLogger("tasks.progress")
+    progress.setLevel(logging.INFO)
+    progress.addHandler(Killer())
+    jobs = [job(prepared, tmp_path, "doomed", training=LONG), job(prepared, tmp_path, "next")]
+    doomed, following = run_all(jobs, workers=1)
+    assert doomed.failed.startswith("killed by signal 9 (SIGKILL); when nobody killed it, memory")
+    assert following.failed is None
+
+
+PARENT = """
+import json, logging, pathlib, sys
+from tasks.candidates.job import Job
+from tasks.candidates.parallel import run_all
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+run_all([Job.model_validate_json(sys.argv[1])], workers=1)
+"""
+
+
+def test_nothing_outlives_a_parent_that_was_killed(prepared, tmp_path):
+    long = job(prepared, tmp_path, "long", training=LONG).model_dump_json()
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, long], stdout=subprocess.PIPE)
+    try:
+        assert any(b"long: " in line for line in parent.stdout)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) == 2
+    finally:
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.stdout.close()
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while any(each.is_running() for each in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [each for each in family if each.is_running()]

@@ -1,0 +1,79 @@
+"""Each pooling against what NumPy says of the unpadded row."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from tasks.architectures import blocks
+from tasks.architectures import layers as own
+from tasks.config import ConfigError
+
+FEATURES = 3
+
+
+def padded(lengths, extra, seed):
+    """Numbers everywhere, the padding too, and the mask."""
+    steps = np.random.default_rng(seed).normal(size=(len(lengths), max(lengths) + extra, FEATURES))
+    mask = np.arange(steps.shape[1]) < np.array(lengths)[:, None]
+    return steps.astype(np.float32), mask
+
+
+def softmax(scores):
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+def attention(layer, row):
+    projection, bias, query = (keras.ops.convert_to_numpy(w) for w in layer.weights)
+    return softmax(np.tanh(row @ projection + bias) @ query[:, 0]) @ row
+
+
+EXPECTED = {
+    own.MaskedMean: lambda layer, row: row.mean(axis=0),
+    own.MaskedMax: lambda layer, row: row.max(axis=0),
+    own.LastStep: lambda layer, row: row[-1],
+    own.AttentionPooling: attention,
+}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
+@settings(deadline=None, max_examples=20)
+@given(
+    lengths=some.lists(some.integers(0, 9), min_size=1, max_size=6),
+    extra=some.integers(1, 5),
+    seed=some.integers(0, 99),
+)
+def test_pooling_sees_the_real_steps_and_nothing_else(kind, lengths, extra, seed):
+    steps, mask = padded(lengths, extra, seed)
+    layer = kind()
+    found = keras.ops.convert_to_numpy(layer(steps, mask))
+    for row, length in enumerate(lengths):
+        real = steps[row, :length]
+        expected = EXPECTED[kind](layer, real) if length else np.zeros(FEATURES)
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+
+
+def test_presence_reads_token_ids_and_the_last_channel():
+    tokens = np.array([[4, 1, 0, 0]], np.int32)
+    series = np.array([[[0.0, 1.0], [9.0, 0.0]]], np.float32)
+    assert keras.ops.convert_to_numpy(own.Presence()(tokens)).tolist() == [
+        [True, True, False, False]
+    ]
+    assert keras.ops.convert_to_numpy(own.Presence()(series)).tolist() == [[True, False]]
+
+
+def test_a_position_is_marked_the_same_however_much_padding_follows():
+    layer = own.Positions()
+    short, long = (
+        keras.ops.convert_to_numpy(layer(np.zeros((1, n, 6), np.float32))) for n in (4, 9)
+    )
+    np.testing.assert_allclose(short, long[:, :4], atol=1e-6)
+    assert len({tuple(step) for step in long[0].round(5).tolist()}) == 9
+
+
+def test_another_pooling_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'mean'"):
+        blocks.pooled(None, "meen")

@@ -1,0 +1,117 @@
+"""A schedule a minute ahead, on a Prefect server, an MLflow server and S3: the night runs alone.
+
+With the wrong library versions a cron schedule silently never fires; only this test sees it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from tests.command_line import SMALL_PIPELINE, home_in
+from tests.servers import free_port, running, stop
+
+KEYS = {"AWS_ACCESS_KEY_ID": "night", "AWS_SECRET_ACCESS_KEY": "watch"}
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory):
+    """A home whose Prefect, MLflow and store are servers, as a team would have them."""
+    folder = tmp_path_factory.mktemp("team")
+    ports = [free_port() for _ in range(3)]
+    prefect, mlflow, s3 = (f"http://127.0.0.1:{port}" for port in ports)
+    environment = dict(os.environ) | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    server = ("server", "start", "--host", "127.0.0.1", "--port", str(ports[0]))
+    store = ("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}")
+    artifacts = ("--artifacts-destination", str(folder / "artifacts"), "--workers", "1")
+    place = ("--host", "127.0.0.1", "--port", str(ports[1]))
+    with (
+        running(
+            ["prefect", *server],
+            f"{prefect}/api/health",
+            folder / "prefect.log",
+            environment=environment,
+        ),
+        running(
+            ["mlflow", "server", *store, *artifacts, *place],
+            f"{mlflow}/health",
+            folder / "mlflow.log",
+            environment=environment,
+        ),
+        running(["moto.server", "-H", "127.0.0.1", "-p", str(ports[2])], s3, folder / "s3.log"),
+    ):
+        client = boto3.client(
+            "s3",
+            endpoint_url=s3,
+            region_name="us-east-1",
+            aws_access_key_id="night",
+            aws_secret_access_key="watch",
+        )
+        client.create_bucket(Bucket="nocturne")
+        yield home_in(
+            folder,
+            NOCTURNE_PREFECT_URL=f"{prefect}/api",
+            NOCTURNE_MLFLOW_URL=mlflow,
+            NOCTURNE_STORE="s3://nocturne/team",
+            NOCTURNE_S3_ENDPOINT=s3,
+            NOCTURNE_S3_ACCESS_KEY="night",
+            NOCTURNE_S3_SECRET_KEY="watch",
+        )
+
+
+def test_a_night_scheduled_a_minute_ahead_runs_by_itself_and_promotes(team):
+    due = datetime.now(UTC) + timedelta(seconds=75)
+    cron = f"{due.minute} {due.hour} * * *"
+    conf = team.write(SMALL_PIPELINE, schedule={"cron": cron, "timezone": "UTC"})
+    log = team.path / "schedule.log"
+    with log.open("ab") as output:
+        served = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "schedule", conf],
+            cwd=team.path,
+            env=team.environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        run = _first_run(team, served, log)
+    finally:
+        stop(served)
+    assert run["state_type"] == "COMPLETED", log.read_text()[-4000:]
+    status = team.nocturne("status", conf, "--json").json
+    assert status["champion"]["version"] == "1"
+    (night,) = status["nights"]
+    assert (night["outcome"], night["logical_date"]) == ("promoted", due.date().isoformat())
+
+
+def _first_run(team, served, log, *, patience_seconds=420):
+    """Wait until the scheduler's own run ended, however it ended."""
+    deadline = time.monotonic() + patience_seconds
+    ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+    while time.monotonic() < deadline:
+        assert served.poll() is None, log.read_text()[-4000:]
+        over = [run for run in _flow_runs(team) if run["state_type"] in ended]
+        if over:
+            return over[0]
+        time.sleep(2)
+    raise AssertionError(f"no night ended in {patience_seconds} s\n{log.read_text()[-4000:]}")
+
+
+def _flow_runs(team):
+    url = team.variables["NOCTURNE_PREFECT_URL"] + "/flow_runs/filter"
+    request = urllib.request.Request(
+        url, data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)

@@ -1,0 +1,59 @@
+"""Real servers on loopback, in process groups of their own, stopped by their process id."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(arguments, health, log, *, environment=None, patience_seconds=240):
+    """Run `python -m ...` until the block ends; yields once `health` answers with any status."""
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=environment or dict(os.environ),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + patience_seconds
+        while not _answers(health):
+            assert server.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, f"{health} is silent\n" + log.read_text()[-3000:]
+            time.sleep(0.3)
+        yield server
+    finally:
+        stop(server)
+
+
+def stop(server):
+    """Ask the group to end, then kill what is left of it."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, ask)
+            server.wait(15)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,206 @@
+"""From a file to a pipeline that reads it, and a suite that it keeps."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from infra.local import LocalStorage
+from tasks.config import ConfigError, Pipeline, load_pipeline
+from tasks.datasets.canonical import end_of
+from tasks.datasets.drafting import Options, initialise
+from tasks.datasets.guessing import Given
+from tasks.datasets.intake import take_in
+from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
+from tasks.validate import judge
+from tests.frames import AS_OF, tickets
+
+DAY = AS_OF.date()
+
+
+def _csv(folder, name="tickets.csv", **changes):
+    frame = tickets().rename(columns={"text": "body", "label": "team", "time": "created_at"})
+    path = folder / name
+    frame.assign(**changes).to_csv(path, index=False)
+    return path
+
+
+def _night(draft, folder):
+    """The draft written, loaded, and its first night as far as the contract."""
+    conf = folder / f"{draft.name}.yaml"
+    conf.write_text(draft.yaml_text)
+    (folder / draft.suite_name).write_text(json.dumps(draft.suite))
+    pipeline = load_pipeline(conf)
+    storage = LocalStorage(folder / "store")
+    snapshot = take_in(pipeline, DAY, storage)
+    docs = folder / "docs"
+    return pipeline, judge(pipeline, snapshot, DAY, storage=storage, docs=docs, now=end_of(DAY))
+
+
+def test_a_draft_of_text_loads_and_its_first_night_is_accepted(tmp_path):
+    draft = initialise(Options(_csv(tmp_path), Given(label="team")))
+    pipeline, validated = _night(draft, tmp_path)
+    assert validated.accepted, validated.reason
+    assert validated.findings == ()
+    assert pipeline.contract.labels == ("billing", "delivery", "login")
+    assert pipeline.columns.time == "created_at"
+    assert {choice.name for choice in pipeline.preprocessing.cleaning} <= CLEANING.keys()
+    assert pipeline.preprocessing.tokenizer.name in TOKENIZERS
+    assert pipeline.preprocessing.scaling.name in SCALERS
+
+
+def test_the_profile_counts_what_is_there(tmp_path):
+    frame = tickets()
+    frame.loc[3, "label"] = None
+    frame.loc[5, ["text", "label"]] = frame.loc[6, ["text", "label"]].tolist()
+    frame.loc[8, "text"] = frame.loc[9, "text"]
+    path = tmp_path / "rows.parquet"
+    frame.drop(columns="time").to_parquet(path)
+    seen = initialise(Options(path, Given(label="label"))).profile
+    assert (seen.rows, seen.duplicates, seen.conflicts) == (300, 1, 2)
+    assert seen.nulls == {"label": 1}
+    assert seen.lengths["p50"] <= seen.lengths["p99"] <= seen.lengths["max"] == 14
+    assert sum(share for _, _, share in seen.classes) == pytest.approx(1)
+
+
+def test_long_series_with_a_labels_file(tmp_path):
+    rng = np.random.default_rng(0)
+    steps = pd.DataFrame({"id": np.repeat(np.arange(60), 8), "step": np.tile(np.arange(8), 60)})
+    steps.assign(x=rng.normal(size=480), y=rng.normal(size=480)).to_parquet(tmp_path / "series.pq")
+    labels = pd.DataFrame({"id": np.arange(60), "label": np.resize([1, 2, 2], 60)})
+    labels.assign(part=np.resize(["train", "test"], 60)).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    options = Options(
+        tmp_path / "series.pq",
+        Given(label="label", sequence=True, step="step", id="id", split="part"),
+        labels=tmp_path / "labels.csv",
+        name="waves",
+    )
+    draft = initialise(options)
+    pipeline, validated = _night(draft, tmp_path)
+    assert validated.accepted, validated.reason
+    assert (pipeline.name, pipeline.kind, pipeline.split.by) == ("waves", "numeric", "column")
+    assert pipeline.columns.sequence == ("x", "y")
+    assert pipeline.preprocessing.max_length == 8
+    assert pipeline.contract.labels == ("1", "2")
+
+
+def test_jsonl_with_lists_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"class": "ab"[row % 2], "x": rng.normal(size=5).tolist(), "y": rng.normal(size=5).tolist()}
+        for row in range(30)
+    ]
+    path = tmp_path / "waves.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    pipeline, validated = _night(initialise(Options(path)), tmp_path)
+    assert pipeline.columns.sequence == ("x", "y")
+    assert validated.accepted, validated.reason
+
+
+def test_small_and_skewed_data_get_more_updates_and_a_balanced_candidate(tmp_path):
+    skewed = np.resize(["login"] * 8 + ["billing"], 300)
+    draft = initialise(Options(_csv(tmp_path, team=skewed), Given(label="team")))
+    content = yaml.safe_load(draft.yaml_text)
+    assert content["training"]["min_updates"] == 2_000
+    assert content["training"]["patience"] > 4
+    names = [candidate["name"] for candidate in content["candidates"]]
+    assert names == ["floor", "lstm", "attention", "attention-weighted"]
+    even = yaml.safe_load(initialise(Options(_csv(tmp_path), Given(label="team"))).yaml_text)
+    assert len(even["candidates"]) == 3
+
+
+def test_rare_classes_get_larger_validation_and_test_shares(tmp_path):
+    rare = np.array(["login"] * 276 + ["billing"] * 24)
+    draft = initialise(Options(_csv(tmp_path, team=rare), Given(label="team")))
+    split = yaml.safe_load(draft.yaml_text)["split"]
+    assert split["test"] * 24 >= 5
+    assert split["validation"] > 0.15
+
+
+def test_budgets_make_room_for_what_the_data_hold_but_not_for_anything(tmp_path):
+    def budget(share):
+        frame = tickets()
+        frame.loc[: int(300 * share) - 1, "text"] = None
+        path = tmp_path / "gaps.csv"
+        frame.to_csv(path, index=False)
+        draft = initialise(Options(path, Given(label="label")))
+        return yaml.safe_load(draft.yaml_text)["contract"]["quarantine_budget"]
+
+    assert budget(0.01) == 0.05
+    assert 0.1 < budget(0.1) < 0.25
+    assert budget(0.5) == 0.05
+
+
+def test_paths_stay_as_given_and_names_come_from_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _csv(tmp_path, "Support Tickets 2026.csv")
+    draft = initialise(Options(tmp_path / "Support Tickets 2026.csv", Given(label="team")))
+    assert (draft.name, draft.suite_name) == (
+        "support_tickets_2026",
+        "support_tickets_2026.suite.json",
+    )
+    from pathlib import Path
+
+    relative = initialise(Options(Path("Support Tickets 2026.csv"), Given(label="team")))
+    reader = yaml.safe_load(relative.yaml_text)["source"]["reader"]
+    assert reader["options"]["path"] == "Support Tickets 2026.csv"
+
+
+def test_a_plain_file_name_takes_the_name_of_its_folder(tmp_path):
+    folder = tmp_path / "parcels"
+    folder.mkdir()
+    assert initialise(Options(_csv(folder, "data.csv"), Given(label="team"))).name == "parcels"
+
+
+def test_html_entities_in_the_text_add_a_cleaning_step(tmp_path):
+    body = pd.Series([f"more &amp; more parcels {row}" for row in range(300)])
+    draft = initialise(Options(_csv(tmp_path, body=body), Given(label="team")))
+    pipeline = Pipeline.model_validate(yaml.safe_load(draft.yaml_text))
+    assert pipeline.preprocessing.cleaning[0].name == "entities"
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "says"),
+    [
+        ("id,label,body\n", Given(), "0 rows"),
+        ("label,body\na,some text\na,more\n,text\n", Given(label="label"), "only 'a' in 3 rows"),
+        ("label,body\na,some\nb,more\nc,text\n", Given(label="label"), "3 different values in 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learnt_from_is_refused(content, given, says, tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as refused:
+        initialise(Options(path, given))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("none.csv", "no such file"), ("rows.xlsx", "must end in one of"), ("empty.csv", "empty")],
+)  # fmt: skip
+def test_files_that_cannot_be_read_are_configuration_errors(name, says, tmp_path):
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(ConfigError, match=says):
+        initialise(Options(tmp_path / name, Given(label="team")))
+
+
+def test_unlabelled_rows_need_the_input_column(tmp_path):
+    other = tmp_path / "unlabelled.csv"
+    other.write_text("bdy\nhello\n")
+    with pytest.raises(
+        ConfigError, match=r"--unlabelled .* unknown column 'body'; did you mean 'bdy'"
+    ):
+        initialise(Options(_csv(tmp_path), Given(label="team"), unlabelled=other))
+    other.write_text("body\nhello\n")
+    draft = initialise(Options(_csv(tmp_path), Given(label="team"), unlabelled=other))
+    assert yaml.safe_load(draft.yaml_text)["source"]["unlabelled"]["name"] == "csv"
+
+
+def test_an_unfit_name_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"name: .*Bad Name"):
+        initialise(Options(_csv(tmp_path), Given(label="team"), name="Bad Name"))

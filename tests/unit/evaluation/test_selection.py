@@ -1,0 +1,42 @@
+"""The challenger: best by validation, folds before one split, smaller where equal."""
+
+from tasks.evaluation.selection import ranking
+from tasks.references import Trained
+
+
+def trained(name, parameters=10, folds=()):
+    scores = tuple({"macro_f1": value} for value in folds)
+    return Trained(name=name, directory=name, parameters=parameters, folds=scores)
+
+
+def names(candidates, validation):
+    return [each.name for each, _ in ranking(candidates, validation, "macro_f1")]
+
+
+def test_the_best_on_validation_rows_comes_first():
+    candidates = [trained("a"), trained("b"), trained("c")]
+    assert names(candidates, {"a": 0.5, "b": 0.9, "c": 0.7}) == ["b", "c", "a"]
+
+
+def test_the_mean_over_folds_decides_where_there_are_folds():
+    candidates = [trained("lucky", folds=(0.5, 0.5)), trained("steady", folds=(0.6, 0.7))]
+    found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1")
+    assert [(each.name, round(value, 6)) for each, value in found] == [
+        ("steady", 0.65),
+        ("lucky", 0.5),
+    ]
+
+
+def test_equals_are_ordered_by_fewer_parameters_then_as_in_the_pipeline():
+    candidates = [trained("big", 20), trained("first", 10), trained("second", 10)]
+    same = dict.fromkeys(("big", "first", "second"), 0.8)
+    assert names(candidates, same) == ["first", "second", "big"]
+
+
+def test_rounding_in_the_last_digits_is_no_lead():
+    candidates = [trained("big", 20, (0.1, 0.2, 0.3)), trained("small", 10, (0.3, 0.2, 0.1))]
+    assert names(candidates, {"big": 0.0, "small": 0.0}) == ["small", "big"]
+
+
+def test_a_candidate_without_a_validation_value_is_left_out():
+    assert names([trained("a"), trained("broken")], {"a": 0.1}) == ["a"]
