@@ -1,7 +1,6 @@
 """The night: from the source to a verdict, and to Production when the verdict allows it."""
 
-from __future__ import annotations
-
+# no `from __future__ import annotations`: Prefect reads the real types when a schedule runs it
 import logging
 import time
 from collections.abc import Iterator

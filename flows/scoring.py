@@ -1,7 +1,6 @@
 """Production over a batch, as a flow that a deployment runs and as a plain call."""
 
-from __future__ import annotations
-
+# no `from __future__ import annotations`: Prefect reads the real types when a schedule runs it
 from pathlib import Path
 
 from prefect import flow
