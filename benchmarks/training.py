@@ -77,6 +77,9 @@ def main() -> None:
             epochs = {"epochs": arguments.epochs, "min_updates": 0}
             trained = settings.model_copy(update=epochs)
             results.append(nocturne(way, train, validation, classes, trained, seed))
+        results.append(
+            nocturne(f"{way}, XLA", train, validation, classes, trained, seed, compiled=True)
+        )
     table(results, peak)
     print(f"\nload average {os.getloadavg()[0]:.2f}")
 
@@ -173,7 +176,14 @@ def tutorial(train: Examples, validation: Examples, classes: int, epochs: int, s
 
 
 def nocturne(
-    way: str, train: Examples, validation: Examples, classes: int, settings: Training, seed: int
+    way: str,
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    settings: Training,
+    seed: int,
+    *,
+    compiled: bool = False,
 ) -> Result:
     """Rows of like length together, larger batches, warm-up and cosine, stopped by macro-F1."""
     made, ends = model(classes, seed), []
@@ -190,6 +200,7 @@ def nocturne(
         metric=lambda labels, answers: score(labels, answers)["macro_f1"],
         seed=seed,
         on_epoch=lambda _: ends.append(time.perf_counter()),
+        compiled=compiled,
     )
     return result(
         way,
@@ -247,7 +258,7 @@ def useful_gflop(steps: float) -> float:
 def table(results: list[Result], peak: float) -> None:
     """Print one line a way, in ratios to the tutorial's."""
     columns = ("rows/s", "ratio", "macro-F1", "best after", "epochs", "in all", "of peak")
-    print(f"{'':16}" + "".join(f"{column:>12}" for column in columns))
+    print(f"{'':20}" + "".join(f"{column:>12}" for column in columns))
     base = results[0].rows_per_second
     for each in results:
         base = each.rows_per_second if each.way == "tutorial" else base
@@ -260,7 +271,7 @@ def table(results: list[Result], peak: float) -> None:
             f"{each.seconds:.0f} s",
             f"{useful_gflop(each.steps_per_second) / peak:.0%}",
         )
-        print(f"{each.way:16}" + "".join(f"{cell:>12}" for cell in cells))
+        print(f"{each.way:20}" + "".join(f"{cell:>12}" for cell in cells))
 
 
 if __name__ == "__main__":
