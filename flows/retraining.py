@@ -146,7 +146,7 @@ class _Steps:
             )
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
-            verdict = decide(pipeline, prepared, trained, evaluation, champion)
+            verdict = decide(pipeline, prepared, trained, evaluation, champion, registered)
             facts["verdict"] = verdict
             if verdict.promote:
                 promote(pipeline, registered.version, facts["champion_before"], verdict.reason)

@@ -1,9 +1,10 @@
-"""What gates judge by: the models' answers to the same test rows."""
+"""What gates judge by: the models' answers to the same test rows, and what was measured of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,53 @@ from numpy.typing import NDArray
 
 from model_registry import statistics
 from model_registry.errors import GateError
+from model_registry.proportions import Pairs
+from model_registry.spending import level_of
 
 Probabilities = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What was measured of one model beside its answers; None where it was not.
+
+    Attributes:
+        test_digest: sha256 of the rows it was scored on.
+        ece: Expected calibration error on them.
+        latency_milliseconds: One raw row, scored alone, median.
+        golden_difference: Largest difference between training's answers to the golden rows
+            and those of the bundle in a fresh process.
+        digest: Of the bundle that was registered.
+        scored_digest: Of the bundle that answered the test rows.
+    """
+
+    test_digest: str | None = None
+    ece: float | None = None
+    latency_milliseconds: float | None = None
+    golden_difference: float | None = None
+    digest: str | None = None
+    scored_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Both models on the rows of those classes that both know.
+
+    Attributes:
+        names: The shared classes.
+        labels: `(rows,)` indices into them.
+        ours: `(rows,)` the challenger's answers; `len(names)` stands for any other class.
+        theirs: `(rows,)` the champion's.
+        rows: `(all rows,)` which of the test rows these are.
+    """
+
+    names: tuple[str, ...]
+    labels: Indices
+    ours: Indices
+    theirs: Indices
+    rows: Mask
 
 
 @dataclass(frozen=True)
@@ -28,11 +74,20 @@ class Evidence:
         floor: `(rows, classes)` of the averaged-embedding candidate; None where not trained.
         challenger_is_floor: The floor itself won among the candidates.
         metric: Entry of `statistics.METRICS` that gates compare by.
-        confidence: Level of the intervals.
+        confidence: Level of the intervals that are shown.
         samples: Resamples behind each interval.
         seed: Of the resampling.
         champion_version: The version that sentences name.
         extra: More numbers of the challenger that must be finite.
+        slices: Name to `(rows,)` mask: parts of the rows that must hold each by itself.
+        vanished: Classes that the champion knows and tonight's rows do not have.
+        measured: What was measured of the challenger.
+        champion_measured: What was measured of the champion.
+        calibration_low: Lower end of the interval of the calibration errors' difference.
+        looks: How often these test rows have judged a challenger before.
+        alpha: One-sided error that all looks at these rows may make together.
+        worn_after: Looks after which these rows judge no more.
+        worn_stops: False: worn rows go on judging, at the level of their last look.
     """
 
     labels: NDArray[np.integer[Any]]
@@ -47,6 +102,15 @@ class Evidence:
     seed: int = 0
     champion_version: str | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, Mask] = field(default_factory=dict)
+    vanished: tuple[str, ...] = ()
+    measured: Measures = Measures()
+    champion_measured: Measures = Measures()
+    calibration_low: float | None = None
+    looks: int = 0
+    alpha: float = 0.05
+    worn_after: int = 30
+    worn_stops: bool = True
 
     def __post_init__(self) -> None:
         shape = (len(self.labels), len(self.classes))
@@ -64,32 +128,121 @@ class Evidence:
         if self.metric not in statistics.METRICS:
             known = ", ".join(statistics.METRICS)
             raise GateError(f"evidence.metric: {self.metric!r} cannot be compared; use {known}")
+        for name, mask in self.slices.items():
+            if mask.shape != self.labels.shape:
+                raise GateError(
+                    f"evidence.slices[{name!r}]: expected a mask of shape {self.labels.shape}, "
+                    f"got {mask.shape}; cut tonight's test rows"
+                )
+        if self.looks < 0:
+            raise GateError(f"evidence.looks: expected 0 or more earlier looks, got {self.looks}")
 
-    def value(self, predicted: NDArray[np.int64]) -> float:
-        """The metric of some predictions on these rows."""
+    @property
+    def champion_name(self) -> str:
+        """As sentences name it."""
+        return f"v{self.champion_version}" if self.champion_version else "the champion"
+
+    @property
+    def worn(self) -> bool:
+        """These rows have judged as often as they may."""
+        return self.looks >= self.worn_after
+
+    @property
+    def level(self) -> float:
+        """The one-sided significance level of tonight's look; 0 where the rows are worn."""
+        look = self.looks + 1 if self.worn_stops else min(self.looks + 1, self.worn_after)
+        return level_of(look, alpha=self.alpha, life=self.worn_after)
+
+    @property
+    def new_classes(self) -> tuple[str, ...]:
+        """Classes of tonight that the champion does not know."""
+        return tuple(str(self.classes[c]) for c in np.flatnonzero(~self._known).tolist())
+
+    @cached_property
+    def _known(self) -> Mask:
+        """`(classes,)` which the champion knows; all where there is no champion."""
+        if self.champion is None:
+            return np.ones(len(self.classes), bool)
+        return np.asarray(~np.isnan(self.champion).all(axis=0))
+
+    @property
+    def comparable(self) -> bool:
+        """There is a champion, and it knows the class of some row."""
+        return self.champion is not None and bool(self._known[self._labels].any())
+
+    @cached_property
+    def shared(self) -> Shared:
+        """Challenger and champion where they can be compared.
+
+        Raises:
+            GateError: no champion, or no row of a class it knows.
+        """
+        if self.champion is None:
+            raise GateError("evidence.champion: there is none to compare with")
+        known, labels = self._known, self._labels
+        rows = known[labels]
+        if not self.comparable:
+            raise GateError("evidence: no test row of a class that the champion knows")
+        place = np.where(known, np.cumsum(known) - 1, known.sum())
+        return Shared(
+            tuple(str(self.classes[c]) for c in np.flatnonzero(known).tolist()),
+            place[labels[rows]],
+            place[answers(self.challenger[rows])],
+            place[answers(self.champion[rows])],
+            rows,
+        )
+
+    def value(self, predicted: Indices) -> float:
+        """The metric of some predictions on all rows."""
         return statistics.value(self.metric, self._labels, predicted, len(self.classes))
 
-    def difference(
-        self, first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> statistics.Difference:
-        """How much better the first predictions are than the second, with its interval."""
+    @cached_property
+    def difference(self) -> statistics.Difference:
+        """How much better the challenger is than the champion, on the classes both know."""
         return statistics.paired_difference(
-            self._labels,
-            first,
-            second,
-            classes=len(self.classes),
+            self.shared.labels,
+            self.shared.ours,
+            self.shared.theirs,
+            classes=len(self.shared.names),
             metric=self.metric,
             samples=self.samples,
             confidence=self.confidence,
             seed=self.seed,
         )
 
+    def of_classes(self) -> Iterator[Pairs]:
+        """Right answers to the rows of each shared class that has rows."""
+        for c, name in enumerate(self.shared.names):
+            mask = self.shared.labels == c
+            if mask.any():
+                yield self._right(name, mask)
+
+    def of_slices(self) -> Iterator[Pairs]:
+        """Right answers to the rows of each slice that has rows of shared classes."""
+        for name, mask in self.slices.items():
+            inside = mask[self.shared.rows]
+            if inside.any():
+                yield self._right(name, inside)
+
+    def _right(self, name: str, mask: Mask) -> Pairs:
+        ours, theirs = (
+            (said == self.shared.labels)[mask] for said in (self.shared.ours, self.shared.theirs)
+        )
+        return Pairs(
+            name,
+            len(ours),
+            int(ours.sum()),
+            int(theirs.sum()),
+            int((ours & ~theirs).sum()),
+            int((theirs & ~ours).sum()),
+        )
+
     @property
-    def _labels(self) -> NDArray[np.int64]:
+    def _labels(self) -> Indices:
         return np.asarray(self.labels, np.int64)
 
 
-def answers(probabilities: Probabilities) -> NDArray[np.int64]:
+def answers(probabilities: Probabilities) -> Indices:
     """The likeliest class of each row; a class without a number is never the answer.
 
     Raises:
@@ -99,5 +252,5 @@ def answers(probabilities: Probabilities) -> NDArray[np.int64]:
     if missing.all(axis=1).any():
         rows = int(missing.all(axis=1).sum())
         raise GateError(f"{rows} of {len(probabilities)} rows have no probability at all")
-    likeliest: NDArray[np.int64] = np.where(missing, -np.inf, probabilities).argmax(axis=1)
+    likeliest: Indices = np.where(missing, -np.inf, probabilities).argmax(axis=1)
     return likeliest

@@ -4,12 +4,18 @@ Both models' answers to a row stay together in every resample, so that what is h
 cancels out; rows are drawn inside each true class, so that a rare class never vanishes. All
 metrics here follow from confusion counts, therefore drawing rows equals one multinomial draw
 a class over the pairs of answers, whatever the number of rows.
+
+A class of three rows that all changed sides has no variance in a bootstrap. So the answers
+are also swapped between the models at random (approximate randomisation: Yeh 2000,
+https://aclanthology.org/C00-2137), and the larger of both spreads counts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +23,13 @@ from numpy.typing import NDArray
 from model_registry.errors import GateError
 
 Labels = NDArray[np.int64]
-Counts = NDArray[np.int64]
+Counts = NDArray[np.number]
 Values = NDArray[np.float64]
 
-CELLS_AT_ONCE = 4_000_000  # int64 counts of two models: 64 MB
+CELLS_AT_ONCE = 4_000_000  # counts of two models: 64 MB
+
+
+Pairs = tuple[Values, Values, Labels]
 
 
 @dataclass(frozen=True)
@@ -29,25 +38,71 @@ class Difference:
 
     Attributes:
         metric: Entry of `METRICS`.
+        rows: How many rows both answered.
         first: The first model's value.
         second: The second model's value.
         difference: `first - second`.
-        low: Lower end of the interval of the difference.
+        low: Lower end of the percentile interval of the difference.
         high: Upper end.
-        p: Two-sided bootstrap p-value of "no difference".
+        error: Standard error of the difference.
     """
 
     metric: str
+    rows: int
     first: float
     second: float
     difference: float
     low: float
     high: float
-    p: float
+    error: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of "no difference"."""
+        if not self.error:
+            return 0.0 if self.difference else 1.0
+        return math.erfc(abs(self.difference) / self.error / math.sqrt(2))
+
+    def at_least(self, level: float) -> float:
+        """What the difference is no smaller than, but for an error of this level.
+
+        A normal bound: percentiles of a thousand resamples end where small levels begin.
+        """
+        return self.difference - z_of(level) * self.error if level > 0 else -math.inf
+
+    def at_most(self, level: float) -> float:
+        """What the difference is no larger than, but for an error of this level."""
+        return self.difference + z_of(level) * self.error if level > 0 else math.inf
+
+    def rows_to_see(self, size: float, level: float, power: float = 0.8) -> int:
+        """Rows on which a difference of `size` shows at this level with this power.
+
+        From the spread on these rows: `(z_level + z_power)^2 * variance a row / size^2`.
+        """
+        if not size or level <= 0:
+            return 0
+        needed = (z_of(level) + z_of(1 - power)) * self.error / size
+        return math.ceil(self.rows * needed**2)
+
+    def power(self, size: float, level: float) -> float:
+        """How often a true difference of `size` would show on rows like these."""
+        if not self.error:
+            return 1.0
+        reach = size / self.error - (z_of(level) if level > 0 else math.inf)
+        return NormalDist().cdf(reach)
+
+
+def z_of(level: float) -> float:
+    """Normal deviate that is exceeded with this probability."""
+    return -NormalDist().inv_cdf(level)
 
 
 def accuracy(counts: Counts) -> Values:
-    """Share of rows that are right, over `(..., classes, classes)` with the truth down."""
+    """Share of rows that are right.
+
+    Here and below counts are `(..., classes, answers)` with the truth down; answers are the
+    classes, and maybe others that no row has.
+    """
     return _ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))
 
 
@@ -59,7 +114,7 @@ def balanced_accuracy(counts: Counts) -> Values:
 
 def macro_f1(counts: Counts) -> Values:
     """Mean F1 of the classes that occur among labels or predictions, as in scikit-learn."""
-    return _mean(_f1(counts), counts.sum(-1) + counts.sum(-2) > 0)
+    return _mean(_f1(counts), counts.sum(-1) + _said(counts) > 0)
 
 
 def weighted_f1(counts: Counts) -> Values:
@@ -71,7 +126,7 @@ def mcc(counts: Counts) -> Values:
     """Matthews correlation for several classes (Gorodkin 2004)."""
     rows = counts.sum((-2, -1)).astype(float)
     true, said = counts.sum(-1).astype(float), counts.sum(-2).astype(float)
-    shared = _hits(counts).sum(-1) * rows - (true * said).sum(-1)
+    shared = _hits(counts).sum(-1) * rows - (true * said[..., : true.shape[-1]]).sum(-1)
     spread = (rows**2 - (said**2).sum(-1)) * (rows**2 - (true**2).sum(-1))
     return _ratio(shared, np.sqrt(spread))
 
@@ -86,9 +141,13 @@ METRICS: dict[str, Callable[[Counts], Values]] = {
 
 
 def value(metric: str, labels: Labels, predicted: Labels, classes: int) -> float:
-    """One model's metric; `labels` and `predicted` are `(rows,)` class indices."""
-    cells = np.bincount(labels * classes + predicted, minlength=classes**2)
-    return float(METRICS[metric](cells.reshape(classes, classes)))
+    """One model's metric; `labels` and `predicted` are `(rows,)` class indices.
+
+    A prediction equal to `classes` means "another class than these" and is never right.
+    """
+    answers = classes + 1
+    cells = np.bincount(labels * answers + predicted, minlength=classes * answers)
+    return float(METRICS[metric](cells.reshape(classes, answers)))
 
 
 def paired_difference(
@@ -106,7 +165,7 @@ def paired_difference(
 
     Args:
         labels: `(rows,)` class indices.
-        first: `(rows,)` what the first model said of each row.
+        first: `(rows,)` what the first model said of each row; `classes` means another class.
         second: `(rows,)` what the second said of the same rows.
         classes: How many classes there are.
         metric: Entry of `METRICS`.
@@ -127,40 +186,65 @@ def paired_difference(
     one = value(metric, labels, first, classes)
     two = value(metric, labels, second, classes)
     pairs = [_pairs(first[labels == c], second[labels == c], classes) for c in range(classes)]
-    draws = np.concatenate(
-        [
-            METRICS[metric](ours) - METRICS[metric](theirs)
-            for ours, theirs in _resamples(pairs, samples, np.random.default_rng(seed))
-        ]
+    rng = np.random.default_rng(seed)
+    drawn, swapped = (
+        np.concatenate(
+            [
+                METRICS[metric](ours) - METRICS[metric](theirs)
+                for ours, theirs in _draws(pairs, samples, rng, draw)
+            ]
+        )
+        for draw in (_resampled, _swapped)
     )
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    p = min(1.0, 2 * (tail + 1) / (samples + 1))
-    return Difference(metric, one, two, one - two, float(low), float(high), p)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    error = max(float(drawn.std()), float(np.sqrt((swapped**2).mean())))
+    return Difference(metric, len(labels), one, two, one - two, float(low), float(high), error)
 
 
-def _resamples(
-    pairs: list[tuple[Labels, Labels, Counts]], samples: int, rng: np.random.Generator
+Draw = Callable[[Pairs, int, np.random.Generator], tuple[Counts, Counts]]
+
+
+def _draws(
+    pairs: list[Pairs], samples: int, rng: np.random.Generator, draw: Draw
 ) -> Iterator[tuple[Counts, Counts]]:
-    """Both models' confusion counts, `(some samples, classes, classes)` at a time."""
+    """Both models' confusion counts, `(some samples, classes, answers)` at a time."""
     classes = len(pairs)
     step = max(1, CELLS_AT_ONCE // classes**2)
     for start in range(0, samples, step):
         size = min(step, samples - start)
-        ours = np.zeros((size, classes, classes), np.int64)
+        ours = np.zeros((size, classes, classes + 1))
         theirs = np.zeros_like(ours)
-        for true, (a, b, rows) in enumerate(pairs):
-            if rows.size:
-                drawn = rng.multinomial(rows.sum(), rows / rows.sum(), size=size)
-                ours[:, true] = drawn @ np.eye(classes, dtype=np.int64)[a]
-                theirs[:, true] = drawn @ np.eye(classes, dtype=np.int64)[b]
+        for true, of_class in enumerate(pairs):
+            if of_class[2].size:
+                ours[:, true], theirs[:, true] = draw(of_class, size, rng)
         yield ours, theirs
 
 
-def _pairs(first: Labels, second: Labels, classes: int) -> tuple[Labels, Labels, Counts]:
-    """The distinct pairs of answers to the rows of one class, and how many rows gave each."""
-    cells, rows = np.unique(first * classes + second, return_counts=True)
-    return cells // classes, cells % classes, rows
+def _resampled(pairs: Pairs, size: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """As many rows again, with replacement."""
+    a, b, rows = pairs
+    drawn = rng.multinomial(rows.sum(), rows / rows.sum(), size=size).astype(float)
+    return drawn @ a, drawn @ b
+
+
+def _swapped(pairs: Pairs, size: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """The same rows, each with the models' answers exchanged or not."""
+    differ = (pairs[0] != pairs[1]).any(axis=1)
+    a, b, rows = (part[differ] for part in pairs)
+    moved = rng.binomial(rows, 0.5, size=(size, len(rows))).astype(float)
+    agreed = pairs[2][~differ] @ pairs[0][~differ]
+    return agreed + (rows - moved) @ a + moved @ b, agreed + (rows - moved) @ b + moved @ a
+
+
+def _pairs(first: Labels, second: Labels, classes: int) -> Pairs:
+    """The distinct pairs of answers to the rows of one class, and how many rows gave each.
+
+    The answers come as `(pairs, answers)` of 0 and 1, ready to be multiplied with counts.
+    """
+    answers = classes + 1
+    cells, rows = np.unique(first * answers + second, return_counts=True)
+    one = np.eye(answers)  # of floats: their products are fast
+    return one[cells // answers], one[cells % answers], rows
 
 
 def _hits(counts: Counts) -> Counts:
@@ -168,8 +252,14 @@ def _hits(counts: Counts) -> Counts:
     return hits
 
 
+def _said(counts: Counts) -> Counts:
+    """How often each class was answered, but for answers that no row has."""
+    said: Counts = counts.sum(-2)[..., : counts.shape[-2]]
+    return said
+
+
 def _f1(counts: Counts) -> Values:
-    return _ratio(2 * _hits(counts), counts.sum(-1) + counts.sum(-2))
+    return _ratio(2 * _hits(counts), counts.sum(-1) + _said(counts))
 
 
 def _ratio(above: NDArray[np.number], below: NDArray[np.number]) -> Values:

@@ -41,7 +41,17 @@ def _fields(model: BaseModel, notes: Mapping[str, str], path: str, indent: str) 
             inner = _fields if nested else _items
             yield from inner(value, notes, f"{where}.", f"{indent}  ")
         else:
-            yield from _line(f"{indent}{name}: {_flow(value)}", said, indent)
+            yield from _value(name, value, said, indent)
+
+
+def _value(name: str, value: Any, said: str, indent: str) -> Iterator[str]:
+    """On one line; a list that is too long for it, one entry a line."""
+    line = f"{indent}{name}: {_flow(value)}"
+    if len(line) <= WIDTH or not isinstance(value, tuple):
+        yield from _line(line, said, indent)
+        return
+    yield from _line(f"{indent}{name}:", said, indent)
+    yield from (f"{indent}  - {_flow(item)}" for item in value)
 
 
 def _items(

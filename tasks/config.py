@@ -10,7 +10,6 @@ Errors:
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tasks.misfits import explain, unknown
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Kind = Literal["text", "numeric"]
@@ -178,6 +179,28 @@ class Evaluation(Frozen):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
 
 
+class Policy(Frozen):
+    """What is done about a verdict."""
+
+    alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance that a test set ever lets a no better model pass."
+    )
+    worn_after: int = Field(30, ge=1, description="Looks after which a test set is worn.")
+    worn: Literal["keep", "warn"] = Field(
+        "keep", description="A worn set: the champion stays, or it judges on and says so."
+    )
+    fresher: Literal["keep", "promote"] = Field(
+        "keep", description="A challenger that is not worse, and newer."
+    )
+    not_worse: float = Field(0.01, gt=0, lt=1, description="The loss that `not worse` excludes.")
+    new_classes: Literal["judge", "keep", "promote"] = Field(
+        "judge", description="Classes the champion lacks: judge by the others, or keep, or promote."
+    )
+    vanished_classes: Literal["judge", "keep"] = Field(
+        "keep", description="Classes that only the champion knows: judge by the others, or keep."
+    )
+
+
 class Schedule(Frozen):
     """When the night runs by itself."""
 
@@ -185,7 +208,11 @@ class Schedule(Frozen):
     timezone: str = Field("UTC", description="IANA name; UTC has no daylight saving.")
 
 
-DEFAULT_GATES = ("finite", "not_collapsed", "beats_majority", "beats_floor", "beats_champion")
+DEFAULT_GATES = (
+    *("finite", "not_collapsed", "beats_majority", "beats_floor", "calibrated", "fast_enough"),
+    *("golden_rows", "artifact_intact", "same_rows", "recall_holds", "slices_hold"),
+    "beats_champion",
+)
 
 
 class Pipeline(Frozen):
@@ -207,6 +234,7 @@ class Pipeline(Frozen):
     gates: tuple[Choice, ...] = Field(
         DEFAULT_GATES, validate_default=True, description="All must pass for a promotion."
     )
+    policy: Policy = Field(Policy(), description="What is done about a verdict.")
     schedule: Schedule = Field(Schedule(), description="When the night runs.")
     seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
 
@@ -268,56 +296,12 @@ def load_pipeline(path: Path) -> Pipeline:
     try:
         pipeline = Pipeline.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
+        raise ConfigError(f"{path}: {explain(error, Pipeline)}") from None
     if pipeline.contract.suite is None:
         return pipeline
     beside = str(path.parent / pipeline.contract.suite)
     contract = pipeline.contract.model_copy(update={"suite": beside})
     return pipeline.model_copy(update={"contract": contract})
-
-
-def explain(error: ValidationError) -> str:
-    """A pydantic error in words: each key, the value received and what would fit."""
-    lines = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "file"
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: " + unknown("key", str(item["loc"][-1]), _keys(item["loc"])))
-        elif item["type"] == "missing":
-            lines.append(f"{where}: is required and missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            got = "" if isinstance(item["input"], Mapping) else f" (got {item['input']!r})"
-            lines.append(f"{where}: {message}{got}")
-    return "; ".join(lines)
-
-
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed where an unknown one stands, found by walking the models."""
-    model: Any = Pipeline
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = _model_in(annotation)
-        if model is None:
-            return list(Training.model_fields) if part == "training" else []
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model is not None), None)
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """`unknown key 'epoch'; did you mean 'epochs'?`, or the list of what there is."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
-    return f"unknown {what} {name!r}; {hint}"
 
 
 def resolve(

@@ -173,6 +173,10 @@ class Registered(Reference):
     run_id: str
     digest: str = Field(description="sha256 of the bundle's manifest.")
     latency_milliseconds: float = Field(description="One raw row, scored alone, median.")
+    golden_difference: float | None = Field(
+        None, description="Golden rows: bundle in a fresh process against training."
+    )
+    scored_digest: str | None = Field(None, description="Of the bundle that was scored.")
 
 
 class ChampionScores(Reference):
@@ -183,6 +187,8 @@ class ChampionScores(Reference):
     probabilities: str = Field(
         description="Path of a .npy (rows, classes of tonight); NaN columns: classes it lacks."
     )
+    classes: tuple[str, ...] = Field((), description="All classes it knows.")
+    test_digest: str | None = Field(None, description="Of the rows it was scored on.")
 
 
 class Predictions(Reference):
@@ -205,14 +211,21 @@ class GateResult(Reference):
     passed: bool
     sentence: str = Field(description="With the numbers it judged by.")
     numbers: dict[str, float] = Field(default_factory=dict)
+    failing: Literal["unfit", "worse", "unsure"] | None = Field(
+        None, description="Where it did not pass: what that says of the challenger."
+    )
 
 
 class Verdict(Reference):
     """What all gates said, and so the night."""
 
     promote: bool
-    reason: str = Field(description="One sentence with numbers.")
+    verdict: str = Field(
+        "", description="better, not worse and fresher, not enough evidence, worse or unfit."
+    )
+    reason: str = Field(description="The verdict in one sentence with numbers.")
     gates: tuple[GateResult, ...]
+    more_rows: int = Field(0, description="More labelled test rows that would settle it.")
 
 
 class Night(Reference):

@@ -78,6 +78,8 @@ def register(
         run_id=run_id,
         digest=manifest.digest,
         latency_milliseconds=scores.milliseconds_one_row,
+        golden_difference=scores.golden_difference,
+        scored_digest=scores.digest,
     )
 
 
@@ -109,7 +111,13 @@ def score_champion(pipeline: Pipeline, prepared: Prepared) -> ChampionScores | N
     path = folder / "test_probabilities.npy"
     aligned = in_classes(scores.probabilities, scores.classes, prepared.classes)
     np.save(path, aligned, allow_pickle=False)
-    return ChampionScores(version=champion.version, digest=manifest.digest, probabilities=str(path))
+    return ChampionScores(
+        version=champion.version,
+        digest=manifest.digest,
+        probabilities=str(path),
+        classes=scores.classes,
+        test_digest=prepared.test_digest,
+    )
 
 
 def _staged(

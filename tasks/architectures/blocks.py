@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import keras
 
 from tasks.architectures import layers as own
-from tasks.config import ConfigError, unknown
+from tasks.config import ConfigError
+from tasks.misfits import unknown
 from tasks.ragged import InputSpec
 
 Tensor = Any

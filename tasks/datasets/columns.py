@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pyarrow import compute as pc
 from pyarrow import types
 
-from tasks.config import unknown
 from tasks.datasets.errors import DataError
+from tasks.misfits import unknown
 
 SPLITS = {
     "train": "train",

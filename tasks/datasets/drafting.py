@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from expectations.inference import infer_suite
 from tasks.annotated import annotated_yaml, comment
-from tasks.config import Choice, Columns, ConfigError, Pipeline, explain, unknown
+from tasks.config import Choice, Columns, ConfigError, Pipeline
 from tasks.datasets.canonical import canonical, end_of, table_of
 from tasks.datasets.errors import DataError
 from tasks.datasets.guessing import Given, Guess, guess_columns
 from tasks.datasets.profile import Profile, profile
 from tasks.datasets.proposals import propose
+from tasks.misfits import explain, unknown
 from tasks.terms import terms_of
 
 READER_OF = {
@@ -192,7 +193,7 @@ def _pipeline(content: Mapping[str, Any]) -> Pipeline:
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(explain(error)) from None
+        raise ConfigError(explain(error, Pipeline)) from None
 
 
 def _loaded(text: str) -> Any:

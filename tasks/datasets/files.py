@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.config import unknown
 from tasks.datasets.errors import DataError
 from tasks.datasets.places import at_hand
+from tasks.misfits import unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,9 @@ from pyarrow import compute as pc
 from pyarrow import types
 
 from expectations.words import brief
-from tasks.config import Columns, ConfigError, unknown
+from tasks.config import Columns, ConfigError
 from tasks.datasets.columns import SPLITS
+from tasks.misfits import unknown
 
 ID_NAME = re.compile(r"(^|[_.\s-])(id|uuid|guid|key)$|[a-z](Id|ID)$", re.IGNORECASE)
 STEP_NAME = re.compile(r"^(step|t|time|timestep|time_step|tick|frame|position|seq|index)$", re.I)

@@ -24,6 +24,7 @@ from tasks.references import (
 )
 
 MARKS = {"promoted": "▲", "kept": "●", "skipped": "◦", "failed": "✕"}
+TONES = {"better": "good", "not worse and fresher": "good", "not enough evidence": "warn"}
 TITLES = {
     "verdict": "Verdict",
     "candidates": "Candidates",
@@ -58,6 +59,7 @@ def context(
         "night": night,
         "pipeline": pipeline,
         "mark": MARKS[night.outcome],
+        "verdict_tone": TONES.get(night.verdict.verdict, "bad") if night.verdict else "",
         "sections": [(id_, title) for id_, title in TITLES.items() if shown.get(id_, True)],
         "level": f"{pipeline.evaluation.confidence:.0%}",
         "min_rows": MIN_ROWS,

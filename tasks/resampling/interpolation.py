@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tasks.config import ConfigError, unknown
+from tasks.config import ConfigError
+from tasks.misfits import unknown
 from tasks.ragged import Examples
 from tasks.resampling.balanced import Balanced, ResamplingError, counts_of, growth
 from tasks.resampling.flattening import flattened, synthetic

@@ -14,7 +14,8 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 
-from tasks.config import Choice, ConfigError, unknown
+from tasks.config import Choice, ConfigError
+from tasks.misfits import unknown
 from tasks.sequences.characters import LINK, NUMBER, PLACEHOLDER, USER, of_category, word
 
 Step = Callable[[str], str]

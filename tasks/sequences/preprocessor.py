@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from tasks.config import ConfigError, Kind, Preprocessing, unknown
+from tasks.config import ConfigError, Kind, Preprocessing
+from tasks.misfits import unknown
 from tasks.ragged import InputSpec, Ragged
 from tasks.sequences.numeric import NumericPreprocessor
 from tasks.sequences.text import TextPreprocessor
