@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tasks.keys import allowed
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Kind = Literal["text", "numeric"]
 Entry = TypeVar("Entry")
@@ -185,6 +187,17 @@ class Schedule(Frozen):
     timezone: str = Field("UTC", description="IANA name; UTC has no daylight saving.")
 
 
+class Policy(Frozen):
+    """Who decides on a promotion, and what becomes of changes that went past Nocturne."""
+
+    approval: Literal["none", "required"] = Field(
+        "none", description="required: what passes its gates waits for `nocturne approve`."
+    )
+    on_hand_change: Literal["revert", "adopt"] = Field(
+        "revert", description="A stage or alias that was moved by hand in MLflow's page."
+    )
+
+
 DEFAULT_GATES = ("finite", "not_collapsed", "beats_majority", "beats_floor", "beats_champion")
 
 
@@ -207,6 +220,7 @@ class Pipeline(Frozen):
     gates: tuple[Choice, ...] = Field(
         DEFAULT_GATES, validate_default=True, description="All must pass for a promotion."
     )
+    policy: Policy = Field(Policy(), description="Who decides on a promotion.")
     schedule: Schedule = Field(Schedule(), description="When the night runs.")
     seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
 
@@ -282,7 +296,8 @@ def explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"]) or "file"
         if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: " + unknown("key", str(item["loc"][-1]), _keys(item["loc"])))
+            known = allowed(Pipeline, item["loc"], {"training": Training})
+            lines.append(f"{where}: " + unknown("key", str(item["loc"][-1]), known))
         elif item["type"] == "missing":
             lines.append(f"{where}: is required and missing")
         else:
@@ -290,26 +305,6 @@ def explain(error: ValidationError) -> str:
             got = "" if isinstance(item["input"], Mapping) else f" (got {item['input']!r})"
             lines.append(f"{where}: {message}{got}")
     return "; ".join(lines)
-
-
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed where an unknown one stands, found by walking the models."""
-    model: Any = Pipeline
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = _model_in(annotation)
-        if model is None:
-            return list(Training.model_fields) if part == "training" else []
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model is not None), None)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
