@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows import console
-from flows.console import answer, exit_codes, grid, number, out, showing
+from flows import console, deciding
+from flows.console import answer, exit_codes, grid, number, out, show_facts, showing
+from flows.options import DEFAULT, Conf, Json, pipeline_of
 
 if TYPE_CHECKING:
     from tasks.config import Pipeline
@@ -25,9 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DEFAULT = Path("conf/support_tickets.yaml")
-Conf = Annotated[Path, typer.Argument(help="Pipeline file.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document for scripts.")]
+app.add_typer(deciding.app)
+
 Day = Annotated[
     datetime | None,
     typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date of the night; today in UTC."),
@@ -69,7 +69,7 @@ def validate(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) ->
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.validating import check
 
-        result = check(_pipeline(conf), day.date() if day else None)
+        result = check(pipeline_of(conf), day.date() if day else None)
         answer(result.model_dump(mode="json"), as_json=as_json, table=lambda: _findings(result))
         if not result.accepted:
             raise typer.Exit(console.REFUSED)
@@ -99,7 +99,7 @@ def retrain(
     data or a gate kept the champion.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
-        pipeline = _pipeline(conf)
+        pipeline = pipeline_of(conf)
         if candidates:
             pipeline = pipeline.only(name.strip() for name in candidates.split(","))
         if seed is not None:
@@ -135,14 +135,17 @@ def status(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.status import status_of
 
-        state = status_of(_pipeline(conf))
+        state = status_of(pipeline_of(conf))
         answer(state, as_json=as_json, table=lambda: _show_status(state))
 
 
 def _show_status(state: dict[str, Any]) -> None:
     champion = state["champion"]
     text = f"v{champion['version']}, {champion['reason']}" if champion else "none yet"
-    out.print(f"[bold]{state['pipeline']}[/]: champion {text}", highlight=False, soft_wrap=True)
+    lines = {state["pipeline"]: f"champion {text}", "unfinished": state["unfinished"]}
+    waiting = ", ".join(f"v{version}" for version in state["waiting"])
+    lines["waiting"] = waiting and f"{waiting} for `nocturne approve` or `nocturne reject`"
+    show_facts({name: line for name, line in lines.items() if line})
     rows = [
         (n["logical_date"], n["outcome"], number(n["metric"]), n["reason"]) for n in state["nights"]
     ]
@@ -165,50 +168,9 @@ def score(
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.scoring import score_file
 
-        result = score_file(_pipeline(conf), source, target)
+        result = score_file(pipeline_of(conf), source, target)
         facts = result.model_dump(mode="json")
-        answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
-
-
-@app.command()
-def promote(
-    conf: Path,
-    version: Annotated[str, typer.Argument(help="Version of the registered model.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.")],
-    by: Annotated[str | None, typer.Option(help="Who asks; the system's user name.")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Move a version to Production by hand; the champion is archived in the same step."""
-    _transition(conf, "promote", version, reason, by, as_json=as_json)
-
-
-@app.command()
-def rollback(
-    conf: Path,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")],
-    to: Annotated[str | None, typer.Option(help="Version; the champion before this one.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who asks; the system's user name.")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Put the last good version back into Production."""
-    _transition(conf, "rollback", to, reason, by, as_json=as_json)
-
-
-def _transition(
-    conf: Path, verb: str, version: str | None, reason: str, by: str | None, *, as_json: bool
-) -> None:
-    with exit_codes(as_json=as_json), showing(quiet=as_json):
-        from flows import promotion
-
-        facts = promotion.by_hand(_pipeline(conf), verb, version, reason, by)
-        answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
-
-
-def _show_facts(facts: dict[str, Any]) -> None:
-    for name, value in facts.items():
-        out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False, soft_wrap=True)
+        answer(facts, as_json=as_json, table=lambda: show_facts(facts))
 
 
 @app.command()
@@ -232,23 +194,13 @@ def schedule(conf: Conf = DEFAULT) -> None:
         from infra import orchestration
         from infra.settings import Settings
 
-        pipeline = _pipeline(conf)
+        pipeline = pipeline_of(conf)
         with orchestration.prefect_api(Settings()) as url:
             out.print(f"Prefect: {url.removesuffix('/api')}   pipeline: {pipeline.name}")
             out.print(f"next nights: {pipeline.schedule.cron} ({pipeline.schedule.timezone})")
             from flows.scheduling import serve
 
             serve(pipeline)
-
-
-def _pipeline(conf: Path) -> Pipeline:
-    """The pipeline of a file, every name in it known."""
-    from tasks.choices import check
-    from tasks.config import load_pipeline
-
-    pipeline = load_pipeline(conf)
-    check(pipeline)
-    return pipeline
 
 
 def main() -> None:

@@ -168,6 +168,13 @@ def grid(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) 
     out.print(table)
 
 
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    for name, value in facts.items():
+        said = escape(str(value))
+        out.print(f"[bold]{name.replace('_', ' ')}[/]: {said}", highlight=False, soft_wrap=True)
+
+
 def number(value: float | None) -> str:
     """Four decimals, or a dash where there is nothing."""
     return "–" if value is None else f"{value:.4f}"

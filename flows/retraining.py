@@ -11,7 +11,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.promotion import promote
+from flows.promotion import begin, conclude
 from infra.settings import Settings
 from infra.storage import open_storage
 from tasks import nights
@@ -23,6 +23,8 @@ from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.notify import notify
 from tasks.prepare import prepare
+from tasks.promotions import open_promotions, seen_by
+from tasks.provenance import facts_of
 from tasks.references import Evaluation, Night, Prepared, Snapshot, Validated
 from tasks.register import register, score_champion
 from tasks.report import report
@@ -113,6 +115,7 @@ class _Steps:
     def _data(self) -> None:
         """From the source to encoded rows; a refused batch leaves `prepared` empty."""
         with self._timed("start"):
+            begin(self.pipeline, self.day)
             self.facts["run_id"] = start_run(self.pipeline, self.day)
         with self._timed("ingest"):
             self.snapshot = ingest(self.pipeline, self.day)
@@ -133,7 +136,9 @@ class _Steps:
             trained = train(pipeline, prepared)
             facts["candidates"] = trained
         with self._timed("evaluate"):
-            champion = score_champion(pipeline, prepared)
+            seen = seen_by(open_promotions(pipeline), self.day)
+            expected, looks = seen.champion, seen.looks.get(prepared.test_digest, 0)
+            champion = score_champion(pipeline, prepared, expected)
             rows = champion.probabilities if champion else None
             self.evaluation = evaluation = evaluate(pipeline, prepared, trained, rows)
             facts["champion_before"] = champion.version if champion else None
@@ -146,17 +151,20 @@ class _Steps:
             )
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
-            verdict = decide(pipeline, prepared, trained, evaluation, champion, registered)
+            verdict = decide(
+                pipeline, prepared, trained, evaluation, champion, registered, looks=looks
+            )
             facts["verdict"] = verdict
-            if verdict.promote:
-                promote(pipeline, registered.version, facts["champion_before"], verdict.reason)
-                facts |= {"stage": "Production", "champion_after": registered.version}
-        facts |= {
-            "outcome": "promoted" if verdict.promote else "kept",
-            "refused_by": None if verdict.promote else "gate",
-            "reason": verdict.reason,
-            **evaluation.in_production(promoted=verdict.promote),
-        }
+            rests_on = facts_of(
+                pipeline,
+                self.day,
+                evaluation,
+                verdict,
+                data_digest=snapshot.digest,
+                run_id=facts["run_id"],
+            )
+            facts |= conclude(pipeline, self.day, registered, expected, verdict, rests_on)
+        facts |= evaluation.in_production(promoted=facts["outcome"] == "promoted")
 
     def _report(self) -> None:
         """The page of the night, whatever came of it; a page that fails does not fail the night."""

@@ -8,29 +8,32 @@ from typing import Any
 
 from infra.settings import Settings
 from infra.storage import open_storage
-from model_registry.store import Registry
+from model_registry.planning import named
+from model_registry.protocol import Promotions
+from model_registry.state import State
 from tasks import nights
 from tasks.config import Pipeline
+from tasks.promotions import open_promotions
 
 NIGHTS = 10
 
 
 def status_of(pipeline: Pipeline) -> dict[str, Any]:
-    """The answer as plain values: champion, nights (newest first) and schedule."""
+    """The answer as plain values: champion, nights (newest first) and schedule.
+
+    The ledger says who is champion; MLflow is not asked and may be away.
+    """
     settings = Settings()
     metric = pipeline.evaluation.metric
     found = nights.recent(pipeline.name, open_storage(settings), NIGHTS)
-    champion = Registry(settings.mlflow_uri).champion(pipeline.name)
+    promotions = open_promotions(pipeline, settings)
+    state = promotions.state()
     return {
         "pipeline": pipeline.name,
         "metric": metric,
-        "champion": None
-        if champion is None
-        else {
-            "version": champion.version,
-            "reason": champion.tags.get("reason", "promoted outside Nocturne"),
-            "digest": champion.tags.get("digest"),
-        },
+        "champion": _champion(promotions, state),
+        "unfinished": _unfinished(state),
+        "waiting": sorted(state.proposals, key=int),
         "nights": [
             {
                 "logical_date": night.logical_date,
@@ -45,6 +48,32 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
         "schedule": f"{pipeline.schedule.cron} ({pipeline.schedule.timezone})",
         "served": _served(pipeline, settings),
     }
+
+
+def _champion(promotions: Promotions, state: State) -> dict[str, Any] | None:
+    champion = state.champion
+    if champion is None:
+        return None
+    entry = promotions.ledger.entry(champion.since)
+    return {
+        "version": champion.version,
+        "digest": champion.digest,
+        "entry": champion.since,
+        "since": entry.at if entry else None,
+        "by": entry.by if entry else None,
+        "reason": entry.why if entry else None,
+    }
+
+
+def _unfinished(state: State) -> str | None:
+    """The move that MLflow does not show yet."""
+    pending = state.pending
+    if pending is None:
+        return None
+    return (
+        f"entry {pending.number}, {pending.action} to {named(pending.target)} by {pending.by}: "
+        "MLflow does not show it yet; the next night finishes it, or `nocturne reconcile` now"
+    )
 
 
 def _served(pipeline: Pipeline, settings: Settings) -> str:

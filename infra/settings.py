@@ -52,11 +52,6 @@ class Settings(BaseSettings):
         return str((self.home / "mlflow_artifacts").resolve())
 
     @property
-    def registry_lock(self) -> Path:
-        """File that every writer to the registry locks."""
-        return (self.home / "locks" / "registry").resolve()
-
-    @property
     def signing_key(self) -> Path:
         """Private key that seals bundles; the public one lies beside it as `.pub`."""
         return (self.home / "keys" / "signing.key").resolve()

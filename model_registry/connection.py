@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +27,9 @@ ENVIRONMENT = {  # a server that is down must not hold a night: two tries of 7 s
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+HURRIED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 SQLITE = "sqlite:///"
+ARTIFACT_CLIENTS = ("botocore.", "boto3.", "requests.", "urllib3.", "google.", "azure.")
 
 
 def connect(uri: str) -> MlflowClient:
@@ -36,6 +41,7 @@ def connect(uri: str) -> MlflowClient:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    _refuse_silent(uri)
     from mlflow import MlflowClient
 
     with answering(uri), _made_once(uri):
@@ -62,8 +68,47 @@ def answering(uri: str) -> Iterator[None]:
                 "correct NOCTURNE_MLFLOW_URL"
             ) from None
         if "database is locked" in said:
-            raise RegistryError(f"registry busy: {redacted(uri)} is locked; try again") from None
+            raise RegistryUnreachable(
+                f"registry busy: {redacted(uri)} is locked; try again"
+            ) from None
         raise RegistryError(f"MLflow at {redacted(uri)}: {said}") from error
+
+
+@contextmanager
+def artifacts_answering(place: str) -> Iterator[None]:
+    """What an artifact store's own client says of a network that is away, as ours.
+
+    A file that is not there stays a `FileNotFoundError`.
+
+    Raises:
+        RegistryUnreachable: no answer.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) or type(error).__module__.startswith(ARTIFACT_CLIENTS)):
+            raise
+        raise RegistryUnreachable(
+            f"artifacts at {redacted(place)} cannot be read: {redacted(str(error))[:300]}; "
+            "see whether their store answers"
+        ) from None
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Inside, a server has 3 s for an answer and no second try: somebody waits for a rollback."""
+    before = {name: os.environ.get(name) for name in HURRIED}
+    os.environ.update(HURRIED)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def artifact_root(uri: str) -> str | None:
@@ -82,6 +127,26 @@ def _made_once(uri: str) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _refuse_silent(uri: str) -> None:
+    """A server that is down is told before MLflow is imported, which takes seconds."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    seconds = float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds):  # noqa: S310
+            return
+    except urllib.error.HTTPError:
+        return  # it speaks; whether it lets us in is told by what is asked
+    except OSError as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if not isinstance(reason, ConnectionError | TimeoutError | socket.gaierror):
+            return  # certificates and proxies are MLflow's own affair
+        raise RegistryUnreachable(
+            f"MLflow at {redacted(uri)} does not answer: {reason or 'timed out'}; start the "
+            "server or correct NOCTURNE_MLFLOW_URL"
+        ) from None
 
 
 def _file(uri: str) -> Path:

@@ -231,7 +231,8 @@ def _count(state: State, entry: Entry) -> None:
         state.requests[entry.request] = entry.number
     facts = entry.body.get("facts") or {}
     test = (facts.get("digests") or {}).get("test")
-    if test and facts.get("gates"):
+    compared = entry.body.get("before") is not None  # a first version is compared with nobody
+    if test and facts.get("gates") and compared:
         state.looks[test] = state.looks.get(test, 0) + 1
 
 

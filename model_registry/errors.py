@@ -1,7 +1,8 @@
 """What can go wrong in the registry, as one small tree.
 
 RegistryError (RuntimeError)
-├── RegistryUnreachable   the tracking server did not answer in time
+├── RegistryUnreachable   the tracking server or its artifacts did not answer in time
+├── VersionUnfit          a version that is not there, not whole, or not of Nocturne's making
 ├── PromotionLost         somebody else moved Production first (exit code 3)
 └── BundleRefused         a bundle broke a rule of loading; nothing of it was run
 GateError (ValueError)    an unknown gate or option, or evidence that cannot be judged
@@ -15,7 +16,11 @@ class RegistryError(RuntimeError):
 
 
 class RegistryUnreachable(RegistryError):
-    """The tracking server did not answer in time."""
+    """The tracking server or its artifact store did not answer in time."""
+
+
+class VersionUnfit(RegistryError):
+    """A version is not registered, its files are not all there, or Nocturne did not make it."""
 
 
 class PromotionLost(RegistryError):

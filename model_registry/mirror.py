@@ -15,6 +15,7 @@ from model_registry.versions import ARCHIVED, CHALLENGER, CHAMPION, PRODUCTION, 
 
 if TYPE_CHECKING:
     from model_registry.store import Registry
+    from model_registry.versions import Version
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,23 @@ class MlflowMirror:
         aliases = self.registry.aliases(self.name)
         if stage != STAGING and aliases.get(CHALLENGER) == version:
             self.registry.set_alias(self.name, CHALLENGER, None)
+
+    def challenge(self, version: str, *, waiting: frozenset[str] = frozenset()) -> Version:
+        """Show a version as the challenger in Staging, whatever was done of it before.
+
+        Args:
+            version: One that is in Production stays there.
+            waiting: Versions that wait for a person's word: they stay in Staging.
+        """
+        known = {found.version: found for found in self.registry.versions(self.name)}
+        if known[version].stage == PRODUCTION:
+            return known[version]
+        for other in known.values():
+            if other.stage == STAGING and other.version not in {version, *waiting}:
+                self.registry.set_stage(self.name, other.version, ARCHIVED)
+        self.registry.set_stage(self.name, version, STAGING)
+        self.registry.set_alias(self.name, CHALLENGER, version)
+        return self.registry.version(self.name, version)
 
     def set_alias(self, version: str | None) -> None:
         """Point the alias `champion`; where two set it at once MLflow may refuse one of them."""

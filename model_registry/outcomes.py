@@ -22,6 +22,8 @@ class PromotionRefused(RegistryError):
         number: The entry that records it.
     """
 
+    exit_code = 3  # of the command line: refused
+
     def __init__(self, rule: str, number: int, why: str) -> None:
         self.rule = rule
         self.number = number

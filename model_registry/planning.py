@@ -51,7 +51,12 @@ def promotion(
 
 
 def verdict(kind: Literal["kept", "proposed"], state: State, judged: Judged, asked: Asked) -> Draft:
-    """A verdict that moves nothing: the champion is kept, or a person is asked."""
+    """A verdict that moves nothing: the champion is kept, or a person is asked.
+
+    About the champion itself nobody is asked: it stays.
+    """
+    same = state.champion is not None and state.champion.version == judged.version
+    kind = "kept" if same else kind
     expected = asdict(judged.expected) if judged.expected else None
     return _drafted(kind, state, judged, asked, {"digest": judged.digest, "expected": expected})
 

@@ -14,7 +14,7 @@ from typing import Literal
 from model_registry import decisions, planning
 from model_registry.asking import Asked, Facts, Judged
 from model_registry.chain import Draft, LedgerBroken, LedgerError
-from model_registry.errors import PromotionLost, RegistryError, RegistryUnreachable
+from model_registry.errors import PromotionLost, RegistryError
 from model_registry.ledger import Ledger
 from model_registry.mirror import Mirror
 from model_registry.outcomes import Outcome, PromotionRefused, outcome_of
@@ -156,7 +156,11 @@ class Promotions:
             state = decisions.state_of(entries, where=self.ledger.where)
         except LedgerBroken as error:
             return (str(error.flaw),)
-        return (*decisions.checkpoint_flaws(self.ledger, entries), *self._disagreements(state))
+        flaws = decisions.checkpoint_flaws(self.ledger, entries)
+        try:
+            return (*flaws, *self._disagreements(state))
+        except RegistryError as error:
+            return (*flaws, f"MLflow could not be compared: {error}")
 
     def _disagreements(self, state: State) -> list[str]:
         pending, champion = state.pending, state.champion
@@ -167,9 +171,11 @@ class Promotions:
         if not standing.shows(champion.version if champion else None):
             said.append(f"{standing}, ledger says {planning.named(champion)}; reconcile")
         why = self.unfit(champion.version, champion.digest) if champion else None
-        if why is not None:
-            said.append(f"v{champion.version if champion else ''} cannot serve: {why}; roll back")
-        return said
+        if champion is not None and why is not None:
+            said.append(f"v{champion.version} cannot serve: {why}; roll back")
+        past = dict.fromkeys((one.version, one.digest) for one in state.past)
+        reasons = ((version, self.unfit(version, digest)) for version, digest in past)
+        return [*said, *(f"v{one} cannot be gone back to: {why}" for one, why in reasons if why)]
 
     def _promote(self, judged: Judged, asked: Asked, request: str, proposal: int | None) -> Outcome:
         unfit = self.unfit(judged.version, judged.digest)
@@ -200,7 +206,7 @@ class Promotions:
         """A rollback does not wait until the artifacts can be looked at."""
         try:
             return self.unfit(version, digest)
-        except RegistryUnreachable as error:
+        except RegistryError as error:
             logger.warning("v%s is not looked at: %s", version, error)
             return None
 

@@ -1,4 +1,4 @@
-"""The registry of versions, in MLflow: what was built, and where each version stands.
+"""The registry of versions, in MLflow: what was built, and where MLflow's page shows it.
 
 A registry row is a hint. The bundle's digest is a tag of its version, `fetch` downloads into a
 private directory and accepts only a bundle with that digest, and nothing here runs the code
@@ -18,35 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from model_registry import bundle
 from model_registry.bundle import Manifest
-from model_registry.connection import answering, connect
-from model_registry.errors import RegistryError
+from model_registry.connection import answering, artifacts_answering, connect
+from model_registry.errors import VersionUnfit
 from model_registry.redaction import redacted
 from model_registry.served import ServedModel, save_served
-from model_registry.versions import (
-    ARCHIVED,
-    CHALLENGER,
-    CHAMPION,
-    PRODUCTION,
-    STAGES,
-    STAGING,
-    Version,
-    version_of,
-)
+from model_registry.versions import PRODUCTION, Version, version_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-
-__all__ = [
-    "ARCHIVED",
-    "CHALLENGER",
-    "CHAMPION",
-    "PRODUCTION",
-    "STAGES",
-    "STAGING",
-    "Registry",
-    "Version",
-]
 
 BUNDLE_PATH = "artifacts/bundle"
 SOURCE = re.compile(r".*/models/(m-[0-9a-f]{32})/artifacts")
@@ -75,12 +55,12 @@ class Registry:
         """One version.
 
         Raises:
-            RegistryError: there is no such version; the message names those there are.
+            VersionUnfit: there is no such version; the message names those there are.
         """
         found = {version.version: version for version in self.versions(name)}
         if str(number) not in found:
             known = ", ".join(f"v{one}" for one in found) or "none"
-            raise RegistryError(f"model {name!r} has no version {number}; there are: {known}")
+            raise VersionUnfit(f"model {name!r} has no version {number}; there are: {known}")
         return found[str(number)]
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -91,24 +71,6 @@ class Registry:
                 return {}
             aliases = self.client.get_registered_model(name).aliases
         return {alias: str(version) for alias, version in aliases.items()}
-
-    def champion(self, name: str) -> Version | None:
-        """The version in Production; the alias `champion` decides where MLflow shows several.
-
-        Raises:
-            RegistryError: several versions are in Production and none is the alias'.
-        """
-        serving = [v for v in self.versions(name) if v.stage == PRODUCTION]
-        if len(serving) > 1:
-            named = [version for version in serving if CHAMPION in version.aliases]
-            if not named:
-                shown = ", ".join(f"v{version.version}" for version in serving)
-                raise RegistryError(
-                    f"model {name!r}: {shown} are all in Production and the alias "
-                    f"{CHAMPION!r} names none of them; promote the right one by hand"
-                )
-            serving = named
-        return serving[0] if serving else None
 
     def register(
         self,
@@ -147,7 +109,13 @@ class Registry:
         return self.version(name, str(row.version))
 
     def fetch(
-        self, name: str, number: str, into: Path, *, public_key: Path | None = None
+        self,
+        name: str,
+        number: str,
+        into: Path,
+        *,
+        expected_digest: str | None = None,
+        public_key: Path | None = None,
     ) -> Manifest:
         """Download a version's bundle into a private directory and verify it there.
 
@@ -155,15 +123,17 @@ class Registry:
             name: The registered model.
             number: Its version.
             into: The directory to make, mode 0700; must not exist.
+            expected_digest: What a decision names; the version's own where absent.
             public_key: Whose signature the bundle must carry.
 
         Raises:
             BundleRefused: what came is not the bundle that was registered.
-            RegistryError: no such version, or its files are not there.
+            VersionUnfit: no such version, or its files are not there.
+            RegistryUnreachable: there is no answer.
         """
         version = self.version(name, number)
         if version.digest is None:
-            raise RegistryError(
+            raise VersionUnfit(
                 f"model {name!r} v{number} has no digest tag; Nocturne did not register it"
             )
         self.check_present(version)
@@ -171,35 +141,42 @@ class Registry:
         into.mkdir(mode=0o700)
         repository = self._artifacts(version)
         for file in bundle.FILES:
-            with tempfile.TemporaryDirectory(dir=into.parent) as folder, answering(self.uri):
+            with (
+                tempfile.TemporaryDirectory(dir=into.parent) as folder,
+                artifacts_answering(version.source),
+                answering(self.uri),
+            ):
                 got = repository.download_artifacts(f"{BUNDLE_PATH}/{file}", folder)
                 Path(got).replace(into / file)
-        return bundle.verify(into, expected_digest=version.digest, public_key=public_key)
+        expected = expected_digest or version.digest
+        return bundle.verify(into, expected_digest=expected, public_key=public_key)
 
-    def check_present(self, version: Version) -> None:
-        """All files of a version's bundle are in the artifact store, none over its cap.
+    def check_present(self, version: Version) -> dict[str, int]:
+        """The bundle's files in the artifact store and their sizes, complete and under the caps.
 
         Raises:
-            RegistryError: "artifact ... missing".
+            VersionUnfit: "artifact ... missing".
+            RegistryUnreachable: there is no answer.
         """
         try:
-            with answering(self.uri):
+            with artifacts_answering(version.source), answering(self.uri):
                 files = self._artifacts(version).list_artifacts(BUNDLE_PATH)
-        except OSError:
+        except FileNotFoundError:
             files = []
         found = {Path(file.path).name: file.file_size or 0 for file in files}
         missing = sorted(set(bundle.FILES) - set(found))
         if missing:
-            raise RegistryError(
+            raise VersionUnfit(
                 f"artifact {missing[0]} of {version.name!r} v{version.version} missing at "
                 f"{redacted(version.source)}; register it again, nothing was changed"
             )
         for file, size in found.items():
             if size > bundle.FILES.get(file, 0):
-                raise RegistryError(
+                raise VersionUnfit(
                     f"artifact {file} of {version.name!r} v{version.version}: "
                     f"{size} bytes are no part of a bundle; nothing was downloaded"
                 )
+        return found
 
     def set_tags(self, name: str, number: str, tags: Mapping[str, str]) -> None:
         """Write tags of a version."""
@@ -208,11 +185,11 @@ class Registry:
                 self.client.set_model_version_tag(name, number, key, redacted(value))
 
     def set_stage(self, name: str, number: str, stage: str) -> None:
-        """MLflow's stage call: it archives who stood there, but is no atomic swap."""
+        """MLflow's stage call; to Production it archives who stood there, but is no atomic swap."""
         with answering(self.uri), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # "stages will be removed": known
             self.client.transition_model_version_stage(
-                name, number, stage, archive_existing_versions=stage in (PRODUCTION, STAGING)
+                name, number, stage, archive_existing_versions=stage == PRODUCTION
             )
 
     def set_alias(self, name: str, alias: str, number: str | None) -> None:
@@ -268,11 +245,21 @@ class Registry:
 
         found = SOURCE.fullmatch(version.source)
         with answering(self.uri):
-            model = self.client.get_logged_model(found[1]) if found else None
+            model = self._logged_model(found[1]) if found else None
             known = (model.artifact_location, model.source_run_id) if model else None
             if model is None or known != (version.source, version.run_id):
-                raise RegistryError(
+                raise VersionUnfit(
                     f"model {version.name!r} v{version.version}: source "
                     f"{redacted(version.source)!r} is not one that Nocturne registers"
                 )
             return get_artifact_repository(model.artifact_location, tracking_uri=self.uri)
+
+    def _logged_model(self, model_id: str) -> LoggedModel | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 PRODUCTION, STAGING, ARCHIVED = "Production", "Staging", "Archived"
-STAGES = (STAGING, PRODUCTION, ARCHIVED)
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 

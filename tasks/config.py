@@ -180,7 +180,7 @@ class Evaluation(Frozen):
 
 
 class Policy(Frozen):
-    """What is done about a verdict."""
+    """What is done about a verdict, and about changes that went past Nocturne."""
 
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="Chance that a test set ever lets a no better model pass."
@@ -198,6 +198,12 @@ class Policy(Frozen):
     )
     vanished_classes: Literal["judge", "keep"] = Field(
         "keep", description="Classes that only the champion knows: judge by the others, or keep."
+    )
+    approval: Literal["none", "required"] = Field(
+        "none", description="required: what passes its gates waits for `nocturne approve`."
+    )
+    on_hand_change: Literal["revert", "adopt"] = Field(
+        "revert", description="A stage or alias that was moved by hand in MLflow's page."
     )
 
 

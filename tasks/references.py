@@ -235,7 +235,9 @@ class Night(Reference):
     logical_date: str
     outcome: Outcome = "failed"
     reason: str = "the night is not over"
-    refused_by: Literal["contract", "gate"] | None = Field(None, description="Who said no.")
+    refused_by: Literal["contract", "gate", "ledger", "approval"] | None = Field(
+        None, description="Who said no; approval: a person is asked first."
+    )
     version: str | None = Field(None, description="Registered tonight.")
     stage: str | None = Field(None, description="Where that version stands.")
     champion_before: str | None = None

@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from prefect import task
 
 from infra.settings import Settings
-from model_registry import signing, stages
+from model_registry import signing
 from model_registry.bundle import Manifest
+from model_registry.mirror import MlflowMirror
 from model_registry.runs import Runs
+from model_registry.state import Champion
 from model_registry.store import Registry
-from model_registry.versions import PRODUCTION, STAGING, Version
+from model_registry.versions import Version
 from tasks.config import Pipeline
 from tasks.inference import golden
 from tasks.inference.assembly import assemble
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import Scores, ScoringFailed, score_in_fresh_process
 from tasks.inference.runtime import served_model
+from tasks.promotions import open_promotions
 from tasks.references import ChampionScores, Evaluation, Prepared, Registered, Trained
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def register(
     key = signing.public_key_of(settings.signing_key)
     scores = proved(bundle, manifest, challenger, prepared, key)
     tags = tags_of(pipeline, prepared, evaluation, logical_date)
-    version = _staged(settings, pipeline.name, bundle, run_id, tags)
+    version = _staged(pipeline, bundle, run_id, tags)
     Runs(settings.mlflow_uri, pipeline.name).log_metrics(run_id, costs_of(scores))
     return Registered(
         model=pipeline.name,
@@ -84,23 +87,29 @@ def register(
 
 
 @task
-def score_champion(pipeline: Pipeline, prepared: Prepared) -> ChampionScores | None:
-    """Production's answers to tonight's test rows, in tonight's classes; None without one.
+def score_champion(
+    pipeline: Pipeline, prepared: Prepared, champion: Champion | None
+) -> ChampionScores | None:
+    """The champion's answers to tonight's test rows, in tonight's classes; None without one.
+
+    Args:
+        pipeline: Its name is the registered model's.
+        prepared: The night's rows.
+        champion: Who serves, by the ledger.
 
     Raises:
         RegistryError: its files are not there, or MLflow does not answer.
         BundleRefused: its files are not what was registered.
         ScoringFailed: it does not answer its golden rows as its training did.
     """
-    settings = Settings()
-    registry = Registry(settings.mlflow_uri)
-    champion = registry.champion(pipeline.name)
     if champion is None:
         logger.info("model %s: nothing is in Production yet", pipeline.name)
         return None
+    settings = Settings()
+    registry = Registry(settings.mlflow_uri)
     folder = settings.work / pipeline.name / "champion"
     public_key = signing.public_key_of(settings.signing_key)
-    bundle, manifest = fetched(registry, champion, folder, public_key)
+    bundle, manifest = fetched(registry, pipeline.name, champion, folder, public_key)
     scores = score_in_fresh_process(
         bundle,
         Path(prepared.directory) / "rows_test.parquet",
@@ -120,24 +129,14 @@ def score_champion(pipeline: Pipeline, prepared: Prepared) -> ChampionScores | N
     )
 
 
-def _staged(
-    settings: Settings, name: str, bundle: Path, run_id: str, tags: Mapping[str, str]
-) -> Version:
-    """The bundle as a version in Staging; one that is in Production already stays there."""
+def _staged(pipeline: Pipeline, bundle: Path, run_id: str, tags: Mapping[str, str]) -> Version:
+    """The bundle as the challenger in Staging; one that is in Production already stays there."""
+    settings = Settings()
     registry = Registry(settings.mlflow_uri)
     served = served_model(bundle, bundle.with_name("code"))
-    version = registry.register(name, bundle, served, run_id=run_id, tags=tags)
-    if version.stage == PRODUCTION:
-        return version
-    return stages.move(
-        registry,
-        name,
-        version.version,
-        STAGING,
-        lock_path=settings.registry_lock,
-        reason=f"challenger of the night {tags['logical_date']}",
-        by=stages.NIGHT,
-    )
+    version = registry.register(pipeline.name, bundle, served, run_id=run_id, tags=tags)
+    waiting = frozenset(open_promotions(pipeline, settings).state().proposals)
+    return MlflowMirror(registry, pipeline.name).challenge(version.version, waiting=waiting)
 
 
 def proved(

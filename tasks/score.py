@@ -15,11 +15,12 @@ from prefect import task
 from infra.settings import Settings
 from model_registry import signing
 from model_registry.errors import RegistryError
+from model_registry.state import Champion
 from model_registry.store import Registry
-from model_registry.versions import Version
 from tasks import progress
 from tasks.config import Choice, ConfigError, Pipeline
 from tasks.inference.fetching import fetched
+from tasks.promotions import open_promotions, reconciled
 from tasks.references import Predictions
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def score_batch(pipeline: Pipeline, source: str, target: str) -> Predictions:
     _format(Path(target))
     settings = Settings()
     registry = Registry(settings.mlflow_uri)
-    champion = _champion(registry, pipeline.name)
+    champion = _champion(pipeline)
     rows = read_batch(pipeline, Path(source))
     public_key = signing.public_key_of(settings.signing_key)
     folder = settings.work / pipeline.name / "champion"
-    place, manifest = fetched(registry, champion, folder, public_key)
+    place, manifest = fetched(registry, pipeline.name, champion, folder, public_key)
     classifier = SequenceClassifier.load(
         place, expected_digest=manifest.digest, public_key=public_key
     )
@@ -80,11 +81,11 @@ def score_batch(pipeline: Pipeline, source: str, target: str) -> Predictions:
     )
 
 
-def _champion(registry: Registry, name: str) -> Version:
-    champion = registry.champion(name)
+def _champion(pipeline: Pipeline) -> Champion:
+    champion = reconciled(open_promotions(pipeline), "score").champion
     if champion is None:
         raise RegistryError(
-            f"model {name!r}: nothing is in Production to score with; run "
+            f"model {pipeline.name!r}: nothing is in Production to score with; run "
             "`nocturne retrain` first, or promote a version"
         )
     return champion

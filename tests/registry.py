@@ -1,11 +1,19 @@
 """A registry of toy versions on a real SQLite store, and the code MLflow would serve them with."""
 
+import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.local import LocalStorage
+from model_registry.asking import Asked, Judged
+from model_registry.fitness import Fitness
+from model_registry.ledger import Ledger
+from model_registry.mirror import MlflowMirror
+from model_registry.protocol import Promotions
 from model_registry.runs import Runs
 from model_registry.served import ServedModel
-from model_registry.stages import move
+from model_registry.signing import public_key_of
 from model_registry.store import Registry
 from tests.bundles import sealed_bundle
 
@@ -38,12 +46,8 @@ class Toys:
         return Registry(self.uri)
 
     @property
-    def lock(self):
-        return self.folder / "promotion.lock"
-
-    @property
     def key(self):
-        return self.folder / "signing.key"
+        return self.folder / "keys" / "signing.key"
 
     def add(self, marker, **tags):
         """Register one more version; the same marker gives the same bundle."""
@@ -57,12 +61,39 @@ class Toys:
         run_id = runs.start("night")
         return self.registry.register(self.name, directory, served, run_id=run_id, tags=tags)
 
-    def move(self, version, stage, expected=None, **changes):
-        """Move a version as a night would."""
-        options = {"lock_path": self.lock, "reason": "better", "by": "tests", **changes}
-        return move(self.registry, self.name, version, stage, expected_champion=expected, **options)
+    @property
+    def ledger(self):
+        return Ledger(LocalStorage(self.folder / "store"), self.name)
+
+    @property
+    def mirror(self):
+        return MlflowMirror(self.registry, self.name)
+
+    @property
+    def unfit(self):
+        return Fitness(self.registry, self.name, public_key_of(self.key))
+
+    def promotions(self, on_hand_change="revert"):
+        """As a new process would open them."""
+        return Promotions(self.ledger, self.mirror, unfit=self.unfit, on_hand_change=on_hand_change)
+
+    def judged(self, marker):
+        """A new version, judged against who is champion now."""
+        version = self.add(marker)
+        return Judged(version.version, version.digest, self.promotions().state().champion)
+
+    def promote(self, *markers):
+        """One version after the other, as nights would; the last outcome."""
+        for marker in markers:
+            outcome = self.promotions().promote(self.judged(marker), asked(f"night {marker}"))
+        return outcome
 
     def production(self):
         """Versions in Production, and where the alias points."""
         serving = [v.version for v in self.registry.versions(self.name) if v.stage == "Production"]
         return serving, self.registry.aliases(self.name).get("champion")
+
+
+def asked(request=None, *, person=False):
+    """Somebody wants something, because."""
+    return Asked(request or uuid.uuid4().hex, "tests", "because", datetime.now(UTC), person)

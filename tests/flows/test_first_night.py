@@ -60,10 +60,60 @@ def test_stage_alias_and_tags_agree(first_night):
     assert str(aliases["champion"]) == "1"
 
 
+def test_the_ledger_holds_the_decision_and_everything_it_rests_on(first_night):
+    story = first_night.home.nocturne("explain", first_night.conf, "1", "--json").json
+    record, facts = first_night.record, story["facts"]
+    assert story["stands"].startswith("in Production since")
+    assert [one["kind"] for one in story["decisions"]] == ["promoted"]
+    assert facts["logical_date"] == "2026-03-01"
+    assert facts["digests"]["data"] == record["data_digest"]
+    assert facts["digests"]["test"] == record["test_digest"]
+    assert {"code", "configuration", "lock"} <= facts["digests"].keys()
+    assert facts["seeds"] == {"pipeline": record["seed"]}
+    value, low, high = facts["metrics"]["challenger"]["macro_f1"]
+    assert low <= value == record["test_metrics"]["macro_f1"] <= high
+    assert facts["gates"] == record["verdict"]["gates"]
+    assert facts["links"]["run"] == record["run_id"]
+    assert (first_night.home.path / ".nocturne" / "store" / facts["links"]["report"]).exists()
+
+
+def test_the_story_is_told_in_words_and_numbers(first_night):
+    said = first_night.home.nocturne("explain", first_night.conf, "1")
+    assert said.code == 0, said.err
+    for part in (
+        "in Production since",
+        "it replaced no version",
+        "macro_f1: 0.",
+        "✓ finite",
+        "seeds",
+    ):
+        assert part in said.out
+
+
+def test_chain_bundles_and_page_agree(first_night):
+    found = first_night.home.nocturne("verify", first_night.conf, "--json")
+    assert (found.code, found.json) == (0, {"sound": True, "findings": []}), found.err
+
+
+def test_a_night_that_died_before_its_record_was_written_finds_its_own_decision(first_night):
+    store = first_night.home.path / ".nocturne" / "store"
+    (store / "nights" / "small" / "2026-03-01.json").unlink()
+    before = sorted((store / "ledger" / "small").iterdir())
+    again = first_night.home.nocturne("retrain", first_night.conf, "--date", "2026-03-01", "--json")
+    assert again.code == 0, again.out + again.err
+    told = ("outcome", "version", "stage", "reason", "champion_before", "champion_after")
+    assert [again.json[name] for name in told] == [first_night.record[name] for name in told]
+    assert sorted((store / "ledger" / "small").iterdir()) == before
+    assert dict(_versions(first_night))["1"] == "Production"
+
+
 def test_a_second_run_for_the_same_date_changes_nothing(first_night):
     again = first_night.home.nocturne("retrain", first_night.conf, "--date", "2026-03-01", "--json")
-    assert again.code == 0
-    assert again.json == first_night.record
+    once_more = first_night.home.nocturne(
+        "retrain", first_night.conf, "--date", "2026-03-01", "--json"
+    )
+    assert (again.code, again.json) == (0, once_more.json)
+    assert again.json["outcome"] == "promoted"
     assert len(_versions(first_night)) == 1
 
 
@@ -104,7 +154,16 @@ def test_a_person_promotes_and_rolls_back_by_hand(first_night):
     assert dict(_versions(first_night)) == {"1": "Archived", "2": "Production"}
     back = home.nocturne("rollback", conf, "--reason", "bad live", "--by", "ada", "--json")
     assert back.code == 0, back.err
-    assert dict(_versions(first_night))["1"] == "Production"
+    assert dict(_versions(first_night)) == {"1": "Production", "2": "Archived"}
+    made = home.nocturne("history", conf, "--json").json
+    kinds = [(one["kind"], one["before"], one["after"], one["by"]) for one in made]
+    assert kinds == [
+        ("promoted", None, "1", "night 2026-03-01"),
+        ("kept", "1", "1", "night 2026-03-02"),
+        ("promoted", "1", "2", "ada"),
+        ("rolled back", "2", "1", "ada"),
+    ]
+    assert home.nocturne("verify", conf).code == 0
 
 
 def test_promoting_a_version_that_is_not_there_says_so(first_night):

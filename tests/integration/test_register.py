@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_registry import bundle, signing, stages
+from model_registry import bundle, signing
+from model_registry.asking import Judged
 from model_registry.errors import BundleRefused, RegistryError
 from model_registry.runs import Runs
+from model_registry.state import Champion
 from model_registry.store import Registry
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import ScoringFailed, score_in_fresh_process
 from tests import servers, small_nights
+from tests.registry import asked
 
 TOLERANCE = 1e-5
 KINDS = {"text": small_nights.TEXT, "numeric": small_nights.NUMERIC}
@@ -62,17 +65,14 @@ class Home:
         )
 
     def promote(self):
-        before = self.registry.champion(self.name)
-        return stages.move(
-            self.registry,
-            self.name,
-            self.registered.version,
-            "Production",
-            expected_champion=before.version if before else None,
-            lock_path=self.settings.registry_lock,
-            reason="first",
-            by="tests",
-        )
+        """Let the challenger be champion; once is enough."""
+        from tasks.promotions import open_promotions
+
+        promotions = open_promotions(self.night.pipeline, self.settings)
+        if promotions.state().champion is None:
+            judged = Judged(self.registered.version, self.registered.digest, None)
+            promotions.promote(judged, asked())
+        return promotions.state().champion
 
     @property
     def expected(self):
@@ -217,21 +217,22 @@ def test_mlflow_serves_production_over_http(home, tmp_path):
 def test_the_champion_answers_tonights_rows_as_its_training_did(home):
     from tasks.register import score_champion
 
-    home.promote()
-    scores = score_champion.fn(home.night.pipeline, home.night.prepared)
+    champion = home.promote()
+    scores = score_champion.fn(home.night.pipeline, home.night.prepared, champion)
     assert (scores.version, scores.digest) == (home.registered.version, home.registered.digest)
     assert np.abs(np.load(scores.probabilities) - home.expected).max() <= TOLERANCE
 
 
 def test_a_version_is_fetched_once_and_again_when_the_copy_is_damaged(home, tmp_path):
-    version = home.registry.version(home.name, home.registered.version)
+    champion = Champion(home.registered.version, home.registered.digest, 1)
+    asked_for = (home.registry, home.name, champion, tmp_path)
     key = signing.public_key_of(home.settings.signing_key)
-    place, manifest = fetched(home.registry, version, tmp_path, key)
+    place, manifest = fetched(*asked_for, key)
     before = (place / "labels.json").stat().st_ino
-    assert fetched(home.registry, version, tmp_path, key) == (place, manifest)
+    assert fetched(*asked_for, key) == (place, manifest)
     assert (place / "labels.json").stat().st_ino == before
     (place / "labels.json").write_text('["a", "b"]')
-    assert fetched(home.registry, version, tmp_path, key) == (place, manifest)
+    assert fetched(*asked_for, key) == (place, manifest)
     assert json.loads((place / "labels.json").read_text()) == list(home.night.prepared.classes)
     assert [path.name for path in tmp_path.iterdir()] == [place.name]
 
@@ -241,7 +242,7 @@ def test_without_a_champion_there_are_no_scores_and_no_batch(home, tmp_path):
     from tasks.score import score_batch
 
     nobody = home.night.pipeline.model_copy(update={"name": "nobody"})
-    assert score_champion.fn(nobody, home.night.prepared) is None
+    assert score_champion.fn(nobody, home.night.prepared, None) is None
     with pytest.raises(RegistryError, match="nothing is in Production to score with"):
         score_batch.fn(nobody, str(home.night.rows), str(tmp_path / "out.csv"))
 

@@ -9,7 +9,7 @@ from model_registry import bundle
 from model_registry.errors import PromotionLost, RegistryUnreachable
 from model_registry.runs import Runs
 from tests import servers
-from tests.registry import Toys
+from tests.registry import Toys, asked
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,16 @@ def test_the_whole_way_works_over_http(served, tmp_path):
     toys, _ = served
     one, two = toys.add("a", logical_date="2026-03-01"), toys.add("b")
     assert toys.add("a").version == one.version == "1"
-    toys.move("1", "Production")
-    toys.move("2", "Staging")
+    toys.promote("a")
+    toys.mirror.challenge("2")
     assert toys.registry.aliases("toys") == {"champion": "1", "challenger": "2"}
-    moved = toys.move("2", "Production", "1")
-    assert moved.tags["previous_champion"] == "1"
+    late = toys.judged("c")
+    toys.promote("b")
+    assert toys.registry.version("toys", "2").tags["previous_champion"] == "1"
     assert toys.production() == (["2"], "2")
     with pytest.raises(PromotionLost, match="promotion lost to v2, expected v1"):
-        toys.move("1", "Production", "1")
+        toys.promotions().promote(late, asked())
+    assert toys.promotions().audit() == ()
     key = toys.key.with_suffix(".pub")
     manifest = toys.registry.fetch("toys", "2", tmp_path / "fetched", public_key=key)
     assert manifest.digest == two.digest
@@ -65,4 +67,4 @@ def test_a_server_that_died_is_told_by_its_address(served):
     toys, server = served
     servers.stop(server)
     with pytest.raises(RegistryUnreachable, match=toys.uri):
-        toys.registry.champion("toys")
+        toys.registry.versions("toys")

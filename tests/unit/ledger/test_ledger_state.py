@@ -101,11 +101,17 @@ def test_a_revert_changes_nothing_in_the_ledger():
     assert state.champion.since == 1
 
 
-def test_only_judgements_on_a_test_set_count_as_looks():
+def test_only_judgements_against_a_champion_on_a_test_set_count_as_looks():
     facts = {"digests": {"test": "t1"}, "gates": [{"gate": "finite"}]}
-    kept = Draft("kept", NOON, "tests", "worse", {"facts": facts}, "night 1")
-    other = Draft("kept", NOON, "tests", "worse", {"facts": {**facts, "gates": []}}, "night 2")
-    assert state_of(chained(kept, other, replace(kept, request="night 3"))).looks == {"t1": 2}
+
+    def kept(request, **changed):
+        body = {"before": "1", "facts": facts, **changed}
+        return Draft("kept", NOON, "tests", "worse", body, request)
+
+    first_version = kept("night 1", before=None)
+    unjudged = kept("night 2", facts={**facts, "gates": []})
+    drafts = (first_version, unjudged, kept("night 3"), kept("night 4"))
+    assert state_of(chained(*drafts)).looks == {"t1": 2}
 
 
 @pytest.mark.parametrize(

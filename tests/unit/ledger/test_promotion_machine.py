@@ -72,10 +72,11 @@ class NightsThatMayDie(RuleBasedStateMachine):
         before = self.place.promotions().state()
         known = judged.request(night) in before.requests
         unfit = self.place.mirror.unfit(judged.version, judged.digest)
+        by_hand = self.changed_by_hand(before)
         try:
             outcome = self.does(fault, lambda p: p.promote(judged, night))
         except PromotionLost:
-            assert before.pending or before.champion != judged.expected or known
+            assert before.pending or before.champion != judged.expected or known or by_hand
         except PromotionRefused:
             assert not (person and fault is None) or before.champion or before.pending or unfit
         else:
@@ -83,6 +84,11 @@ class NightsThatMayDie(RuleBasedStateMachine):
                 assert self.champion.version == judged.version
                 assert person or judged.version not in self.barred
                 self.barred.discard(judged.version)
+
+    def changed_by_hand(self, state):
+        mirror, champion = self.place.mirror, state.champion
+        shown = None if mirror.down else mirror.standing()
+        return shown is not None and not shown.shows(champion.version if champion else None)
 
     @rule(fault=faults)
     def promote_what_is_fresh(self, fault):

@@ -475,6 +475,12 @@ def test_nothing_moves_until_a_person_approves(place):
     assert place.promotions().state().proposals == {}
 
 
+def test_about_the_champion_itself_nobody_is_asked(place):
+    place.promoted("1")
+    assert place.promotions().propose(place.judged("1"), asked("night")).kind == "kept"
+    assert place.promotions().state().proposals == {}
+
+
 def test_a_rejected_version_is_archived_and_not_promoted_by_itself(place):
     place.promoted("1")
     judged = place.judged("2")

@@ -1,0 +1,150 @@
+"""Why a version serves, or does not: one version's story from the ledger, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from model_registry.chain import Entry
+from model_registry.decisions import state_of
+from model_registry.errors import RegistryError
+from model_registry.history import Decision, decisions_in
+from model_registry.state import State
+
+SHOWN = 12  # characters of a digest
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One version's story.
+
+    Attributes:
+        version: The version.
+        stands: Where it stands now, in a sentence.
+        decisions: All that were made about it, oldest first.
+        facts: What the judgement of it rests on; empty where a person alone decided.
+        looks: Which decision on the same test rows that was, from 1.
+        afterwards: Later decisions about who serves.
+    """
+
+    version: str
+    stands: str
+    decisions: tuple[Decision, ...]
+    facts: Mapping[str, Any]
+    looks: int
+    afterwards: tuple[Decision, ...]
+
+    def sentences(self) -> Iterator[str]:
+        """The story, line by line."""
+        yield f"v{self.version}: {self.stands}"
+        for one in self.decisions:
+            yield f"{told(one)}"
+        yield from _judged(self.facts, self.looks)
+        if self.afterwards:
+            yield "afterwards:"
+        for one in self.afterwards:
+            yield f"  {told(one)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {**asdict(self), "sentences": list(self.sentences())}
+
+
+def explain(entries: Sequence[Entry], version: str | None = None) -> Explanation:
+    """The story of a version; without one, of the champion or of the last one decided about.
+
+    Raises:
+        RegistryError: no decision was made, or none about this version.
+    """
+    state, made = state_of(entries), decisions_in(entries)
+    if version is None:
+        version = state.champion.version if state.champion else made[-1].version if made else None
+    about = [one for one in made if version is not None and one.version == version]
+    if version is None or not about:
+        known = ", ".join(f"v{one}" for one in dict.fromkeys(d.version for d in made if d.version))
+        asked = f"about v{version}" if version else "at all"
+        raise RegistryError(f"no decision {asked} is in the ledger; there are: {known or 'none'}")
+    last = about[-1].number
+    judged = [entry for entry in entries if _facts(entry) and entry.body["version"] == version]
+    facts = _facts(judged[-1]) if judged else {}
+    return Explanation(
+        version,
+        _stands(state, version, made),
+        tuple(about),
+        facts,
+        _looks(entries, judged[-1]) if judged else 0,
+        tuple(one for one in made if one.number > last and one.before != one.after),
+    )
+
+
+def told(decision: Decision) -> str:
+    """One decision as a line."""
+    moved = ""
+    if decision.before != decision.after:
+        moved = f", {_named(decision.before)} → {_named(decision.after)}"
+    at = f"{decision.at[:16].replace('T', ' ')} UTC"
+    return f"entry {decision.number}, {at}: {decision.kind}{moved}, by {decision.by}: " + (
+        decision.why
+    )
+
+
+def _stands(state: State, version: str, made: Sequence[Decision]) -> str:
+    pending, champion = state.pending, state.champion
+    if champion is not None and champion.version == version:
+        term = next(one for one in made if one.number == champion.since)
+        at = f"{term.at[:16].replace('T', ' ')} UTC"
+        return f"in Production since {at} (entry {term.number}); it replaced {_named(term.before)}"
+    if pending is not None and pending.target and pending.target.version == version:
+        return f"on its way into Production (entry {pending.number}); `nocturne reconcile` ends it"
+    if version in state.proposals:
+        entry = state.proposals[version].number
+        return f"waits for `nocturne approve` or `nocturne reject` (entry {entry})"
+    if version in state.barred:
+        return (
+            f"rolled back or rejected (entry {state.barred[version]}); "
+            "only a person may promote it again"
+        )
+    if any(one.version == version for one in state.past):
+        return "was in Production before; `nocturne rollback` may go back to it"
+    return "not in Production"
+
+
+def _judged(facts: Mapping[str, Any], looks: int) -> Iterator[str]:
+    """What the judgement rests on."""
+    if not facts:
+        return
+    metrics = facts["metrics"]
+    ours, theirs, apart = (metrics.get(k, {}) for k in ("challenger", "champion", "difference"))
+    if ours:
+        yield "on the test rows, with intervals:"
+    for name, (value, low, high) in ours.items():
+        line = f"  {name}: {value:.4f} [{low:.4f}, {high:.4f}]"
+        if name in theirs:
+            line += " against {:.4f} [{:.4f}, {:.4f}] of the champion".format(*theirs[name])
+        if name in apart:
+            line += "; difference {:+.4f} [{:+.4f}, {:+.4f}]".format(*apart[name])
+        yield line
+    yield "gates:"
+    for gate in facts["gates"]:
+        yield f"  {'✓' if gate['passed'] else '✗'} {gate['gate']}: {gate['sentence']}"
+    digests = ", ".join(f"{name} {value[:SHOWN]}" for name, value in facts["digests"].items())
+    yield f"rests on: {digests}; decision {looks} on these test rows"
+    seeds = ", ".join(f"{name} {seed}" for name, seed in facts["seeds"].items())
+    links = ", ".join(f"{name} {link}" for name, link in facts["links"].items())
+    yield f"night {facts['logical_date']}; seeds: {seeds}; look further: {links}"
+
+
+def _looks(entries: Sequence[Entry], at: Entry) -> int:
+    test = _facts(at).get("digests", {}).get("test")
+    before = (_facts(entry) for entry in entries if entry.number <= at.number)
+    return sum(1 for one in before if one.get("gates") and one["digests"].get("test") == test)
+
+
+def _facts(entry: Entry) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = entry.body.get("facts") or {}
+    return facts
+
+
+def _named(version: str | None) -> str:
+    return f"v{version}" if version else "no version"
