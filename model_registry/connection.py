@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ ENVIRONMENT = {  # a server that is down must not hold a night: two tries of 7 s
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-HURRIED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+HURRIED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
 SQLITE = "sqlite:///"
 ARTIFACT_CLIENTS = ("botocore.", "boto3.", "requests.", "urllib3.", "google.", "azure.")
 
@@ -56,11 +57,11 @@ def answering(uri: str) -> Iterator[None]:
         RegistryUnreachable: no answer in time.
         RegistryError: everything else that MLflow refuses.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except MlflowException as error:
+    except Exception as error:
+        if not _of_mlflow(error):
+            raise
         said = redacted(str(error)).splitlines()[0][:300]
         if "failed with exception" in said or "Max retries exceeded" in said:
             raise RegistryUnreachable(
@@ -98,7 +99,7 @@ def artifacts_answering(place: str) -> Iterator[None]:
 
 @contextmanager
 def hurried() -> Iterator[None]:
-    """Inside, a server has 3 s for an answer and no second try: somebody waits for a rollback."""
+    """Inside, a server has 2 s for an answer and no second try: somebody waits for a rollback."""
     before = {name: os.environ.get(name) for name in HURRIED}
     os.environ.update(HURRIED)
     try:
@@ -127,6 +128,15 @@ def _made_once(uri: str) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _of_mlflow(error: Exception) -> bool:
+    """Whether MLflow raised it; where it was never imported, it did not."""
+    if "mlflow.exceptions" not in sys.modules:
+        return False
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException)
 
 
 def _refuse_silent(uri: str) -> None:

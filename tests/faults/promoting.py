@@ -56,6 +56,9 @@ class FolderMirror:
         _replace(self.root / "stages" / version, b"Staging")
         return hashlib.sha256(content).hexdigest()
 
+    def digest(self, version: str) -> str:
+        return hashlib.sha256((self.root / "bundles" / version).read_bytes()).hexdigest()
+
     def lose(self, version: str) -> None:
         (self.root / "bundles" / version).unlink(missing_ok=True)
 
@@ -260,7 +263,7 @@ def act_for_ever(home: Path, seed: str, told: int) -> None:
     while True:
         outcome = act(place, place.promotions(), rng)
         if outcome is not None:
-            os.write(told, json.dumps(asdict(outcome)).encode() + b"\n")
+            os.write(told, json.dumps({"told": asdict(outcome)}).encode() + b"\n")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -8,7 +8,8 @@ from tests.command_line import SMALL_PIPELINE
 def test_help_names_every_verb_and_the_exit_codes(home):
     answer = home.nocturne("--help")
     assert answer.code == 0
-    for verb in ("init", "validate", "retrain", "status", "score", "ui", "promote", "rollback"):
+    first = ("init", "validate", "retrain", "status", "score", "ui", "promote", "rollback")
+    for verb in (*first, "history", "explain", "approve", "reject", "verify", "reconcile"):
         assert verb in answer.out
     assert "Exit codes" in answer.out
 
