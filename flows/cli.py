@@ -174,6 +174,28 @@ def score(
 
 
 @app.command()
+def backtest(
+    conf: Path,
+    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First night.")],
+    until: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last night.")],
+    policy: Annotated[
+        list[Path] | None, typer.Option(help="YAML with `gates` and `policy`; repeatable.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG; beside the models if not given.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Replay past nights under each policy, and against never retraining: a table and a plot."""
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows import backtesting
+
+        found = backtesting.backtest(
+            _pipeline(conf), since.date(), until.date(), policy or [], plot
+        )
+        answer(found, as_json=as_json, table=lambda: backtesting.show(found))
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
 ) -> None:

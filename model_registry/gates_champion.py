@@ -222,7 +222,7 @@ def _of_one(what: str, held: Held, evidence: Evidence) -> str:
     if held.passed:
         return f"{said}, a fall of {points} is excluded ({_p(held.p)})"
     if held.fell <= 0.05:
-        return f"{said}: it fell ({_p(held.fell)})"
+        return f"{said}: it fell ({_p(held.fell)}), and {points} cannot be excluded"
     return (
         f"{said}, a fall of {points} cannot be excluded ({_p(held.p)}); about "
         f"{held.more_rows:,} more rows of it would settle it"

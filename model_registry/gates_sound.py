@@ -59,7 +59,7 @@ def beats_floor(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
     return _above("beats_floor", "the averaged-embedding floor", evidence, floor, margin)
 
 
-def calibrated(evidence: Evidence, *, most: float = 0.25, margin: float = 0.02) -> GateResult:
+def calibrated(evidence: Evidence, *, most: float = 0.5, margin: float = 0.02) -> GateResult:
     """Calibration error at most `most`, and not above the champion's by more than `margin`.
 
     It is worse than the champion where the difference is beyond both margin and chance.

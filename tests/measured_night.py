@@ -124,7 +124,12 @@ def champion(directory, strength, unknown=None):
 def night(trained=(), outcome="promoted", **facts):
     gates = (
         GateResult(gate="finite", passed=True, sentence="All 900 probabilities are finite."),
-        GateResult(gate="beats_champion", passed=outcome == "promoted", sentence="By 0.05."),
+        GateResult(
+            gate="beats_champion",
+            passed=outcome == "promoted",
+            sentence="By 0.05.",
+            failing=None if outcome == "promoted" else "unsure",
+        ),
     )
     told = {
         "reason": "macro-F1 0.81 against 0.76 of version 6 on the same 300 rows",
@@ -134,7 +139,13 @@ def night(trained=(), outcome="promoted", **facts):
         "champion_after": "7",
         "run_id": "0123abcd",
         "seconds": {"prepare": 1.0, "train": 9.5},
-        "verdict": Verdict(promote=outcome == "promoted", reason="all passed", gates=gates),
+        "verdict": Verdict(
+            promote=outcome == "promoted",
+            verdict="better" if outcome == "promoted" else "not enough evidence",
+            reason="all passed",
+            gates=gates,
+            more_rows=0 if outcome == "promoted" else 5_400,
+        ),
         **facts,
     }
     return Night(

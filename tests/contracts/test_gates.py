@@ -89,7 +89,7 @@ UNFIT = {
     "not_collapsed": evidence(challenger=constant()),
     "beats_majority": evidence(challenger=constant()),
     "beats_floor": evidence(right=0.4, floor=0.9),
-    "calibrated": measured(ece=0.5),
+    "calibrated": measured(ece=0.6),
     "fast_enough": measured(latency_milliseconds=60_000.0),
     "golden_rows": measured(golden_difference=2e-4),
     "artifact_intact": measured(scored_digest="cd" * 32),

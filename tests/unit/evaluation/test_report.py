@@ -117,6 +117,14 @@ def test_a_difference_is_coloured_only_beyond_chance(told):
     assert "may be chance" in words(render(told["night"], doubtful, **told["given"]))
 
 
+def test_the_verdict_is_said_with_the_rows_that_would_settle_it(told):
+    assert "Better" in words(render(told["night"], told["evaluation"], **told["given"]))
+    page = render(night(outcome="kept"), told["evaluation"], **told["given"])
+    shown = words(page)
+    assert "Not enough evidence · about 5,400 more labelled test rows would settle it" in shown
+    assert 'aria-label="cannot tell">?' in page
+
+
 @pytest.mark.parametrize("outcome", ["kept", "skipped", "failed"])
 def test_every_outcome_has_its_banner(told, outcome):
     page = render(night(outcome=outcome), told["evaluation"], **told["given"])

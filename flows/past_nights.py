@@ -1,0 +1,182 @@
+"""Models of past nights, each trained once on the rows up to its date, and what they answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_registry import signing
+from tasks.config import ConfigError, Pipeline
+from tasks.references import Prepared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Answers = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PastNight:
+    """One night's challenger and the rows that judge it.
+
+    Attributes:
+        day: Logical date.
+        challenger: Name of the candidate that won on validation rows.
+        bundle: Its sealed bundle.
+        prepared: The night's rows.
+    """
+
+    day: date
+    challenger: str
+    bundle: str
+    prepared: Prepared
+
+
+def train_nights(pipeline: Pipeline, days: Sequence[date], home: Path) -> list[PastNight]:
+    """Each night's challenger; nights that an earlier call finished are read, not repeated.
+
+    Args:
+        pipeline: What to train.
+        days: Logical dates, ascending.
+        home: Folder of backtests; a pipeline that trains otherwise has another folder in it.
+    """
+    what = pipeline.model_dump(mode="json", exclude={"gates", "policy", "schedule", "description"})
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    nights = []
+    for number, day in enumerate(days, 1):
+        folder = home / key / day.isoformat()
+        record = folder / "night.json"
+        if not record.exists():
+            logger.info("backtest: night %s (%d of %d) trains", day, number, len(days))
+            _write(record, _trained(pipeline, day, folder))
+        facts = json.loads(record.read_text("utf-8"))
+        prepared = Prepared.model_validate(facts["prepared"])
+        nights.append(PastNight(day, facts["challenger"], facts["bundle"], prepared))
+    return nights
+
+
+def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
+    from infra.local import LocalStorage
+    from infra.settings import Settings
+    from tasks.datasets.intake import take_in
+    from tasks.inference.assembly import assemble
+    from tasks.prepare import prepared_in
+    from tasks.train import train
+
+    storage = LocalStorage(folder.parent / "store")
+    snapshot = take_in(pipeline, day, storage)
+    prepared = prepared_in(folder / "prepared", pipeline, snapshot, storage)
+    metric = pipeline.evaluation.metric
+    sound = [each for each in train.fn(pipeline, prepared) if not each.failed]
+    best = max(sound, key=lambda each: each.validation[metric])
+    bundle = folder / "bundle"
+    assemble(
+        Path(best.directory),
+        Path(prepared.directory),
+        prepared.classes,
+        pipeline.model_dump(mode="json"),
+        into=bundle,
+        key=Settings().signing_key,
+    )
+    return {
+        "challenger": best.name,
+        "bundle": str(bundle),
+        "prepared": prepared.model_dump(mode="json"),
+    }
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(facts), "utf-8")
+    partial.replace(path)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every model on every later night's rows.
+
+    Attributes:
+        days: Of the nights.
+        digests: Of each night's test rows.
+        classes: Night to its classes; the last entry is that of the rows to come.
+        labels: Night to `(rows,)` of its test rows.
+        tests: Model and night to `(rows, classes)` of its test rows.
+        live_labels: Night to `(rows,)` of what came until the next night.
+        live: Model and night to `(rows, classes)` of them.
+    """
+
+    days: Sequence[date]
+    digests: Sequence[str]
+    classes: Sequence[tuple[str, ...]]
+    labels: Sequence[NDArray[np.int64]]
+    tests: Mapping[tuple[int, int], Answers]
+    live_labels: Sequence[NDArray[np.int64]]
+    live: Mapping[tuple[int, int], Answers]
+
+
+def score_nights(pipeline: Pipeline, nights: Sequence[PastNight]) -> Scored:
+    """Load each model once and let it answer the rows of its own and of all later nights.
+
+    Raises:
+        ConfigError: rows without a time: there is no past to replay.
+    """
+    from infra.settings import Settings
+    from tasks.inference.assembly import read_rows
+    from tasks.inference.classifier import SequenceClassifier
+    from tasks.register import in_classes
+
+    frames = [read_rows(Path(n.prepared.directory) / "rows_test.parquet") for n in nights]
+    later = list(_later(pipeline, [night.day for night in nights]))
+    known = sorted({*nights[-1].prepared.classes, *(c for rows in later for c in rows["label"])})
+    classes = [*(night.prepared.classes for night in nights), tuple(known)]
+    key = signing.public_key_of(Settings().signing_key)
+    tests: dict[tuple[int, int], Answers] = {}
+    live: dict[tuple[int, int], Answers] = {}
+    for model, night in enumerate(nights):
+        loaded = SequenceClassifier.load(Path(night.bundle), public_key=key)
+        for at in range(model, len(nights)):
+            for found, rows, wanted in ((tests, frames, at), (live, later, len(nights))):
+                said = loaded.predict_proba(rows[at])
+                found[model, at] = in_classes(said, loaded.classes, classes[wanted])
+    return Scored(
+        [night.day for night in nights],
+        [night.prepared.test_digest for night in nights],
+        classes,
+        [_indices(f, c) for f, c in zip(frames, classes[:-1], strict=True)],
+        tests,
+        [_indices(rows, classes[-1]) for rows in later],
+        live,
+    )
+
+
+def _later(pipeline: Pipeline, days: Sequence[date]) -> Iterator[pd.DataFrame]:
+    """What came after each night until the next; of the last, until the day after."""
+    import pandas as pd
+
+    from tasks.datasets.canonical import end_of, read
+    from tasks.datasets.duplicates import without_duplicates
+
+    last = days[-1] + timedelta(days=1)
+    frame, _ = without_duplicates(read(pipeline, last))
+    if "time" not in frame:
+        raise ConfigError("columns.time: a backtest needs it to know which rows came when")
+    for begin, end in zip(days, [*days[1:], last], strict=True):
+        after = frame["time"] > pd.Timestamp(end_of(begin))
+        until = frame["time"] <= pd.Timestamp(end_of(end))
+        yield frame[after & until & frame["label"].notna()].reset_index(drop=True)
+
+
+def _indices(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    place = {name: number for number, name in enumerate(classes)}
+    return np.array([place[label] for label in rows["label"]], np.int64)
