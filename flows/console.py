@@ -83,7 +83,8 @@ class Display(logging.Handler):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._progress.stop()
+        if self._bars:
+            self._progress.stop()
         super().close()
 
 
