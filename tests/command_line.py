@@ -82,7 +82,7 @@ class Home:
     path: Path
     variables: dict[str, str]
 
-    def nocturne(self, *arguments: str, timeout_seconds: float = 400) -> Answer:
+    def nocturne(self, *arguments: str, timeout_seconds: float = 1_500) -> Answer:
         """Run the command as a user would, and wait."""
         result = self._python("-m", "flows.cli", *arguments, timeout_seconds=timeout_seconds)
         return Answer(result.returncode, result.stdout, result.stderr)
@@ -94,7 +94,7 @@ class Home:
         return [Answer(*told) for told in json.loads(result.stdout)]
 
     def _python(
-        self, *arguments: str, timeout_seconds: float = 400
+        self, *arguments: str, timeout_seconds: float = 1_500
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],

@@ -34,7 +34,7 @@ def running(arguments, health, log, *, environment=None, patience_seconds=240):
         )
     try:
         deadline = time.monotonic() + patience_seconds
-        while not _answers(health):
+        while not answers(health):
             assert server.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, f"{health} is silent\n" + log.read_text()[-3000:]
             time.sleep(0.3)
@@ -53,7 +53,7 @@ def stop(server):
             continue
 
 
-def _answers(url):
+def answers(url):
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
