@@ -19,10 +19,10 @@ retrain: install  ## one whole night on the embedded data, no server to start (e
 	@$(BIN)/nocturne retrain $(CONF) $(ARGS) || test $$? -eq 3
 
 test: install  ## the tests that every change runs, under 10 minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: install  ## also the long sweeps and soaks
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m ''
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m ''
 
 lint: install  ## style, types and the import contracts
 	$(BIN)/ruff check .

@@ -77,9 +77,6 @@ def main() -> None:
             epochs = {"epochs": arguments.epochs, "min_updates": 0}
             trained = settings.model_copy(update=epochs)
             results.append(nocturne(way, train, validation, classes, trained, seed))
-        results.append(
-            nocturne(f"{way}, XLA", train, validation, classes, trained, seed, compiled=True)
-        )
     table(results, peak)
     print(f"\nload average {os.getloadavg()[0]:.2f}")
 
@@ -182,8 +179,6 @@ def nocturne(
     classes: int,
     settings: Training,
     seed: int,
-    *,
-    compiled: bool = False,
 ) -> Result:
     """Rows of like length together, larger batches, warm-up and cosine, stopped by macro-F1."""
     made, ends = model(classes, seed), []
@@ -200,7 +195,6 @@ def nocturne(
         metric=lambda labels, answers: score(labels, answers)["macro_f1"],
         seed=seed,
         on_epoch=lambda _: ends.append(time.perf_counter()),
-        compiled=compiled,
     )
     return result(
         way,

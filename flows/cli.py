@@ -52,7 +52,12 @@ def init(
     force: Annotated[bool, typer.Option(help="Overwrite the files that exist.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at DATA and write conf/NAME.yaml and its expectations, every value explained."""
+    """Look at DATA and write conf/NAME.yaml and its expectations, every value explained.
+
+    `nocturne init reviews.csv --label stars --text body` for text;
+    `nocturne init steps.parquet --sequence --id id --step step --labels labels.csv --label class`
+    for series with one step a row. What is not named is guessed, and the guess is said.
+    """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.starting import begin
         from tasks.datasets.drafting import Options
@@ -198,28 +203,33 @@ def backtest(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Open MLflow's page on the store the nights write to; Ctrl-C stops it."""
-    with exit_codes():
+    with exit_codes(as_json=as_json):
         from infra import orchestration
         from infra.settings import Settings
 
         settings = Settings()
         orchestration.prepare(settings)
+        facts = {"url": f"http://127.0.0.1:{port}"}
+        answer(facts, as_json=as_json, table=lambda: out.print(f"MLflow: {facts['url']}"))
         raise typer.Exit(orchestration.mlflow_ui(settings, port))
 
 
 @app.command()
-def schedule(conf: Conf = DEFAULT) -> None:
+def schedule(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
     """Serve the nightly schedule of CONF until interrupted; Prefect is embedded if none is set."""
-    with exit_codes(), showing():
+    with exit_codes(as_json=as_json), showing():
         from infra import orchestration
         from infra.settings import Settings
 
         pipeline = pipeline_of(conf)
         with orchestration.prefect_api(Settings()) as url:
-            out.print(f"Prefect: {url.removesuffix('/api')}   pipeline: {pipeline.name}")
-            out.print(f"next nights: {pipeline.schedule.cron} ({pipeline.schedule.timezone})")
+            facts = {"prefect": url.removesuffix("/api"), "pipeline": pipeline.name}
+            facts |= pipeline.schedule.model_dump()
+            answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
             from flows.scheduling import serve
 
             serve(pipeline)

@@ -83,7 +83,8 @@ class Display(logging.Handler):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._progress.stop()
+        if self._bars:
+            self._progress.stop()
         super().close()
 
 
@@ -154,6 +155,7 @@ def answer(value: Any, *, as_json: bool, table: Callable[[], None]) -> None:
     """Print a result: as one JSON document for scripts, or as a table for people."""
     if as_json:
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+        sys.stdout.flush()  # a verb that goes on serving answers too
     else:
         table()
 

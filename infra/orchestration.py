@@ -88,6 +88,7 @@ def mlflow_ui(settings: Settings, port: int) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--backend-store-uri", settings.mlflow_uri]
     command += ["--artifacts-destination", settings.artifacts_uri]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would live on
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         return server.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -112,13 +112,12 @@ class S3Storage:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3
         from botocore.config import Config
 
         settings = self._settings
         retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
         style = {"addressing_style": "path" if settings.s3_endpoint else "auto"}
-        return boto3.session.Session().client(
+        return _session().client(
             "s3",
             endpoint_url=settings.s3_endpoint or None,
             aws_access_key_id=settings.s3_access_key.get_secret_value() or None,
@@ -221,6 +220,24 @@ class S3Storage:
         """The place for messages: an endpoint may carry a password, so only its host."""
         host = urlsplit(self._settings.s3_endpoint).hostname
         return f"{self.uri} ({host})" if host else self.uri
+
+
+def _session() -> Any:
+    """A session of its own: it asks for credentials anew, but knows the services already."""
+    import boto3
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _descriptions())
+    return boto3.session.Session(botocore_session=session)
+
+
+@cache
+def _descriptions() -> Any:
+    """Boto's descriptions of services, which take a tenth of a second to read, once a process."""
+    from botocore.loaders import Loader
+
+    return Loader()
 
 
 def _copy(body: Any, file: BinaryIO) -> None:

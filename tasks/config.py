@@ -4,8 +4,7 @@ Everything here says *what* to compute, so it is logged whole with every night. 
 run comes from the environment (`infra.settings`) and never changes a number.
 
 Errors:
-    ConfigError (ValueError): a pipeline file, a key, a value or an option that does not fit.
-        It names the file, the key, the value received and what to do.
+    ConfigError (ValueError): what does not fit, naming file, key, value and what to do.
 """
 
 from __future__ import annotations
@@ -283,6 +282,13 @@ class Pipeline(Frozen):
         return self.model_copy(update={"candidates": tuple(known[name] for name in wanted)})
 
 
+def _in_one_line(error: Exception) -> str:
+    """What is wrong and where, without the excerpt that YAML draws under it."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    said = f"{problem} in line {mark.line + 1}, column {mark.column + 1}" if mark else str(error)
+    return said.partition("\n")[0]
+
+
 def load_pipeline(path: Path) -> Pipeline:
     """Read and check one pipeline file.
 
@@ -296,9 +302,9 @@ def load_pipeline(path: Path) -> Pipeline:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such pipeline file; `nocturne init` writes one") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+        raise ConfigError(f"{path}: cannot be read as YAML: {_in_one_line(error)}") from None
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+        raise ConfigError(f"{path}: expected a mapping of keys, got {content!r:.40}")
     try:
         pipeline = Pipeline.model_validate(content)
     except ValidationError as error:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,22 @@ SMALL_PIPELINE = {
 }
 
 
+EACH = """
+import contextlib, io, json, sys
+from flows.cli import app
+told = []
+for arguments in json.loads(sys.argv[1]):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            app(arguments)
+        except SystemExit as ended:
+            code = ended.code or 0
+    told.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(told))
+"""
+
+
 @dataclass(frozen=True)
 class Answer:
     """How one call of the command line ended."""
@@ -65,10 +82,22 @@ class Home:
     path: Path
     variables: dict[str, str]
 
-    def nocturne(self, *arguments: str, timeout_seconds: float = 400) -> Answer:
+    def nocturne(self, *arguments: str, timeout_seconds: float = 1_500) -> Answer:
         """Run the command as a user would, and wait."""
-        result = subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments],
+        result = self._python("-m", "flows.cli", *arguments, timeout_seconds=timeout_seconds)
+        return Answer(result.returncode, result.stdout, result.stderr)
+
+    def one_after_another(self, *calls: Sequence[str]) -> list[Answer]:
+        """Several calls in one process, which imports the libraries once for all of them."""
+        result = self._python("-c", EACH, json.dumps(calls))
+        assert result.returncode == 0, result.stderr
+        return [Answer(*told) for told in json.loads(result.stdout)]
+
+    def _python(
+        self, *arguments: str, timeout_seconds: float = 1_500
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
             cwd=self.path,
             env=self.environment,
             capture_output=True,
@@ -76,7 +105,6 @@ class Home:
             timeout=timeout_seconds,
             check=False,
         )
-        return Answer(result.returncode, result.stdout, result.stderr)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """What several folders of tests share."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -9,6 +11,28 @@ from tests.s3_server import s3_server  # noqa: F401 - a fixture
 # a shared machine is slow at times, and that is no failure of what is tested
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+# The longest files begin, so that no worker waits at the end for another's last file.
+LONGEST_FIRST = (
+    "integration/test_scheduled_night.py",
+    "real",
+    "flows/test_first_night.py",
+    "integration",
+    "flows",
+    "contracts",
+    "faults",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=_turn)
+
+
+def _turn(item):
+    path = Path(item.path).relative_to(Path(__file__).parent).as_posix()
+    turns = [at for at, name in enumerate(LONGEST_FIRST) if path.startswith(name)]
+    return min(turns, default=len(LONGEST_FIRST))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Real servers on loopback, in process groups of their own, stopped by their process id."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,13 +9,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system hands to callers meanwhile."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports were tried and all are taken")
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def running(arguments, health, log, *, environment=None, patience_seconds=240):
         )
     try:
         deadline = time.monotonic() + patience_seconds
-        while not _answers(health):
+        while not answers(health):
             assert server.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, f"{health} is silent\n" + log.read_text()[-3000:]
             time.sleep(0.3)
@@ -49,7 +53,7 @@ def stop(server):
             continue
 
 
-def _answers(url):
+def answers(url):
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True

@@ -28,12 +28,7 @@ TEXT = {
 NUMERIC = {
     "name": "small_numeric",
     "columns": {"id": "ticket", "label": "topic", "sequence": ["left", "right"]},
-    "candidates": [
-        {
-            "name": "attention",
-            "architecture": {"name": "lstm_multihead", "options": {"units": 8}},
-        }
-    ],
+    "candidates": [{"name": "floor", "architecture": "averaged_embeddings"}],
 }
 WORDS = {"no": ("slow", "broken", "late"), "yes": ("great", "fast", "thanks")}
 

@@ -93,7 +93,8 @@ def _initialise(options: Options) -> Draft:
         readers["labels"] = _reader(options.labels)
     tables = {part: table_of(choice, None) for part, choice in readers.items()}
     if not tables["reader"].num_rows:
-        raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
+        what = "the folder holds no Parquet file with rows" if options.data.is_dir() else "0 rows"
+        raise ConfigError(f"{options.data}: {what}; a pipeline is drafted from some")
     labels = tables.get("labels")
     columns, guesses = guess_columns(tables["reader"], labels, options.given)
     if options.unlabelled:

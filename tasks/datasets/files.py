@@ -127,8 +127,13 @@ def _explained(path: str) -> Iterator[None]:
     except DataError:
         raise
     except (pa.ArrowException, OSError, LookupError, UnicodeError) as error:
-        first = str(error).partition("\n")[0][:300]
+        first = _legible(str(error).partition("\n")[0])[:300]
         raise DataError(f"{path}: cannot be read: {first}; mend the file or the options") from None
+
+
+def _legible(said: str) -> str:
+    """What Arrow says quotes the rows, which need not be text."""
+    return "".join(each if each.isprintable() and each != "\ufffd" else "·" for each in said)
 
 
 def _empty_cells_as_null(table: pa.Table) -> pa.Table:

@@ -315,11 +315,12 @@ def test_the_bundle_they_were_made_from_is_accepted(bundle, marker):
 def test_a_refusal_takes_less_than_a_second_and_never_loads_keras(bundle, marker):
     lambda_layer(bundle, marker)
     program = (
-        "import sys, time; from pathlib import Path; began = time.perf_counter()\n"
+        "import sys, time; from pathlib import Path\n"
         "from model_registry.bundle import verify\n"
+        "began = time.process_time()\n"
         f"try: verify(Path({str(bundle)!r}))\n"
         "except Exception as error: print(error)\n"
-        "print('keras' in sys.modules, time.process_time() < 1.0)"
+        "print('keras' in sys.modules, time.process_time() - began < 1.0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True

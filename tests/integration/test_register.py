@@ -26,6 +26,8 @@ from tests.registry import asked
 
 TOLERANCE = 1e-5
 KINDS = {"text": small_nights.TEXT, "numeric": small_nights.NUMERIC}
+# A fresh process costs ten CPU seconds, so what does not depend on the input is asked once.
+once = pytest.mark.parametrize("home", ["text"], indirect=True)
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -116,6 +118,7 @@ def test_the_seal_is_the_homes_own(home):
     assert bundle.verify(home.bundle, public_key=key).signed
 
 
+@once
 def test_making_a_bundle_imports_neither_keras_nor_mlflow(home, tmp_path):
     trained, prepared = home.night.trained[0], home.night.prepared
     program = (
@@ -140,6 +143,7 @@ def _resealed(home, folder, name, change):
     return copy
 
 
+@once
 def test_a_preprocessor_that_is_not_the_trained_one_is_found_by_the_golden_rows(home, tmp_path):
     copy = _resealed(home, tmp_path, "preprocessor.json", lambda state: {**state, "max_length": 2})
     rows = f"{home.night.prepared.directory}/rows_test.parquet"
@@ -148,6 +152,7 @@ def test_a_preprocessor_that_is_not_the_trained_one_is_found_by_the_golden_rows(
     assert not (tmp_path / "out.npy").exists()
 
 
+@once
 def test_a_tampered_bundle_is_refused_across_the_process_border(home, tmp_path):
     copy = shutil.copytree(home.bundle, tmp_path / "copy")
     (copy / "labels.json").write_text('["a", "b"]')
@@ -214,6 +219,7 @@ def test_mlflow_serves_production_over_http(home, tmp_path):
     assert np.abs(said.iloc[:, 1:].to_numpy() - home.expected[:3]).max() <= TOLERANCE
 
 
+@once
 def test_the_champion_answers_tonights_rows_as_its_training_did(home):
     from tasks.register import score_champion
 
@@ -247,11 +253,15 @@ def test_without_a_champion_there_are_no_scores_and_no_batch(home, tmp_path):
         score_batch.fn(nobody, str(home.night.rows), str(tmp_path / "out.csv"))
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_batch_is_answered_row_by_row_or_rejected_with_a_reason(home, tmp_path, ending):
+READERS = {"small_text": ("csv", pd.read_csv), "small_numeric": ("parquet", pd.read_parquet)}
+
+
+def test_a_batch_is_answered_row_by_row_or_rejected_with_a_reason(home, tmp_path):
+    """Each way of writing has tests of its own; a batch costs a fresh process."""
     from tasks.score import score_batch
 
     home.promote()
+    ending, reader = READERS[home.name]
     raw = home.raw_test_rows().reset_index()
     bad = dict.fromkeys(home.source_rows()[0]) | {"ticket": "bad"}
     source, target = tmp_path / "rows.jsonl", tmp_path / f"out.{ending}"
@@ -259,12 +269,7 @@ def test_a_batch_is_answered_row_by_row_or_rejected_with_a_reason(home, tmp_path
     source.write_text("\n".join(lines) + "\n")
     told = score_batch.fn(home.night.pipeline, str(source), str(target))
     assert (told.rows, told.scored, told.rejected) == (len(raw) + 1, len(raw), 1)
-    readers = {
-        "csv": pd.read_csv,
-        "jsonl": lambda path: pd.read_json(path, orient="records", lines=True),
-        "parquet": pd.read_parquet,
-    }
-    found = readers[ending](target)
+    found = reader(target)
     assert found["ticket"].tolist() == raw["ticket"].tolist()
     columns = [f"probability_{name}" for name in home.night.prepared.classes]
     assert np.abs(found[columns].to_numpy() - home.expected).max() <= TOLERANCE

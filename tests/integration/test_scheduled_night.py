@@ -1,15 +1,17 @@
-"""A schedule a minute ahead, on a Prefect server, an MLflow server and S3: the night runs alone.
+"""A schedule that is due soon, on a Prefect server, an MLflow server and S3: the night runs alone.
 
 With the wrong library versions a cron schedule silently never fires; only this test sees it.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import boto3
 import pytest
@@ -17,13 +19,12 @@ import pytest
 from tests.command_line import SMALL_PIPELINE, home_in
 from tests.servers import free_port, running, stop
 
-KEYS = {"AWS_ACCESS_KEY_ID": "night", "AWS_SECRET_ACCESS_KEY": "watch"}
-
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory):
+def team(tmp_path_factory, empty_store):
     """A home whose Prefect, MLflow and store are servers, as a team would have them."""
     folder = tmp_path_factory.mktemp("team")
+    shutil.copy(empty_store, folder / "mlflow.db")
     ports = [free_port() for _ in range(3)]
     prefect, mlflow, s3 = (f"http://127.0.0.1:{port}" for port in ports)
     environment = dict(os.environ) | {
@@ -36,21 +37,17 @@ def team(tmp_path_factory):
     store = ("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}")
     artifacts = ("--artifacts-destination", str(folder / "artifacts"), "--workers", "1")
     place = ("--host", "127.0.0.1", "--port", str(ports[1]))
-    with (
-        running(
-            ["prefect", *server],
-            f"{prefect}/api/health",
-            folder / "prefect.log",
-            environment=environment,
-        ),
-        running(
-            ["mlflow", "server", *store, *artifacts, *place],
-            f"{mlflow}/health",
-            folder / "mlflow.log",
-            environment=environment,
-        ),
-        running(["moto.server", "-H", "127.0.0.1", "-p", str(ports[2])], s3, folder / "s3.log"),
-    ):
+    commands = (
+        (["prefect", *server], f"{prefect}/api/health"),
+        (["mlflow", "server", *store, *artifacts, *place], f"{mlflow}/health"),
+        (["moto.server", "-H", "127.0.0.1", "-p", str(ports[2])], s3),
+    )
+    servers = [
+        running(arguments, health, folder / f"{arguments[0]}.log", environment=environment)
+        for arguments, health in commands
+    ]
+    with ExitStack() as stack, ThreadPoolExecutor(len(servers)) as starts:
+        list(starts.map(stack.enter_context, servers))
         client = boto3.client(
             "s3",
             endpoint_url=s3,
@@ -70,10 +67,13 @@ def team(tmp_path_factory):
         )
 
 
-def test_a_night_scheduled_a_minute_ahead_runs_by_itself_and_promotes(team):
-    due = datetime.now(UTC) + timedelta(seconds=75)
-    cron = f"{due.minute} {due.hour} * * *"
-    conf = team.write(SMALL_PIPELINE, schedule={"cron": cron, "timezone": "UTC"})
+def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
+    """Due every minute, so that a machine that is slow to start the schedule misses nothing."""
+    conf = team.write(
+        {**SMALL_PIPELINE, "candidates": SMALL_PIPELINE["candidates"][1:]},
+        gates=["finite"],
+        schedule={"cron": "* * * * *", "timezone": "UTC"},
+    )
     log = team.path / "schedule.log"
     with log.open("ab") as output:
         served = subprocess.Popen(
@@ -89,22 +89,23 @@ def test_a_night_scheduled_a_minute_ahead_runs_by_itself_and_promotes(team):
     finally:
         stop(served)
     assert run["state_type"] == "COMPLETED", log.read_text()[-4000:]
+    assert run["auto_scheduled"]
     status = team.nocturne("status", conf, "--json").json
     assert status["champion"]["version"] == "1"
-    (night,) = status["nights"]
-    assert (night["outcome"], night["logical_date"]) == ("promoted", due.date().isoformat())
+    nights = {night["logical_date"]: night["outcome"] for night in status["nights"]}
+    assert nights[run["expected_start_time"][:10]] == "promoted"
 
 
-def _first_run(team, served, log, *, patience_seconds=420):
-    """Wait until the scheduler's own run ended, however it ended."""
+def _first_run(team, served, log, *, patience_seconds=900):
+    """Wait until a run of the scheduler's own ended; those due while it ran are cancelled."""
     deadline = time.monotonic() + patience_seconds
-    ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+    ended = {"COMPLETED", "FAILED", "CRASHED"}
     while time.monotonic() < deadline:
         assert served.poll() is None, log.read_text()[-4000:]
         over = [run for run in _flow_runs(team) if run["state_type"] in ended]
         if over:
-            return over[0]
-        time.sleep(2)
+            return min(over, key=lambda run: run["expected_start_time"])
+        time.sleep(1)
     raise AssertionError(f"no night ended in {patience_seconds} s\n{log.read_text()[-4000:]}")
 
 
@@ -113,5 +114,5 @@ def _flow_runs(team):
     request = urllib.request.Request(
         url, data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)

@@ -1,0 +1,74 @@
+"""The short form of the accuracy benchmark: `init` and one night on real sets, by the command line.
+
+Few rows, few epochs and one candidate, so the bars are sane ones and no published figures.
+"""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.command_line import home_in
+
+PLACE = os.environ.get("NOCTURNE_REAL_DATA")
+pytestmark = pytest.mark.skipif(
+    not PLACE, reason="set NOCTURNE_REAL_DATA to the folder of the real data sets"
+)
+ROWS = 1_800
+OFFICIAL = ("--label", "label", "--split", "split")
+
+
+def speakers(_):
+    """Series in the long format, their labels in a second file."""
+    folder = Path(str(PLACE)) / "japanese_vowels"
+    labels = ("--labels", str(folder / "labels.csv"))
+    long = ("--sequence", "--id", "id", "--step", "step")
+    return [str(folder / "series.parquet"), *OFFICIAL, *labels, *long]
+
+
+def questions(folder):
+    """All official test questions and some of the others."""
+    frame = pd.read_csv(Path(str(PLACE)) / "trec" / "data.csv", dtype=str)
+    test = frame[frame["split"] == "test"]
+    rest = frame[frame["split"] != "test"].sample(ROWS - len(test), random_state=1)
+    pd.concat([rest, test]).to_csv(folder / "questions.csv", index=False)
+    return ["questions.csv", *OFFICIAL, "--text", "text"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One for all of them: the databases of a home are made but once."""
+    return home_in(tmp_path_factory.mktemp("real"))
+
+
+@pytest.mark.parametrize(
+    ("drafted", "test_rows", "epochs", "bar"), [(speakers, 370, 12, 0.85), (questions, 500, 5, 0.6)]
+)
+def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(drafted, test_rows, epochs, bar, home):
+    name = drafted.__name__
+    begun = home.nocturne("init", *drafted(home.path), "--name", name, "--json")
+    assert begun.code == 0, begun.out + begun.err
+    night = home.nocturne("retrain", _shortened(home, begun, epochs), "--json")
+    assert night.code == 0, night.out + night.err
+    record = night.json
+    assert (record["outcome"], record["stage"]) == ("promoted", "Production")
+    answers = record["test_metrics"]
+    assert answers["accuracy"] > bar
+    assert answers["macro_f1"] > bar - 0.15
+    gates = {gate["gate"]: gate for gate in record["verdict"]["gates"]}
+    assert gates["beats_majority"]["passed"], gates["beats_majority"]["sentence"]
+    (judged_on,) = (home.path / ".nocturne").rglob(f"{name}/prepared/*/rows_test.parquet")
+    assert len(pd.read_parquet(judged_on)) == test_rows
+
+
+def _shortened(home, begun, epochs):
+    """The drafted pipeline with its first candidate that reads order, and few epochs."""
+    drafted = home.path / begun.json["pipeline"]
+    content = yaml.safe_load(drafted.read_text())
+    one = next(each for each in content["candidates"] if "embeddings" not in str(each))
+    content["training"] |= {"epochs": epochs, "min_updates": 0, "batch_size": 32}
+    content["training"]["learning_rate"] = 0.005
+    drafted.write_text(yaml.safe_dump({**content, "candidates": [one]}))
+    return str(drafted)
