@@ -31,6 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration 
         {
             "Activation",
             "Add",
+            "Average",
             "BatchNormalization",
             "Bidirectional",
             "Concatenate",
@@ -57,8 +58,11 @@ ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration 
             "LastStep",
             "MaskedMax",
             "MaskedMean",
+            "Pairs",
             "Positions",
             "Presence",
+            "RowScores",
+            "SumOfPieces",
         }
     ),
 }

@@ -114,7 +114,9 @@ class Preprocessing(Frozen):
         validate_default=True,
         description="Text cleaning steps, in order.",
     )
-    tokenizer: Choice = Field("word", validate_default=True, description="word or subword.")
+    tokenizer: Choice = Field(
+        "word", validate_default=True, description="word, subword or word_ngrams."
+    )
     scaling: Choice = Field("standard", validate_default=True, description="Of numeric channels.")
     max_length: int = Field(128, ge=1, description="Inputs are cut to this many tokens or steps.")
 
@@ -156,6 +158,9 @@ class Training(Frozen):
     patience: int = Field(4, ge=1, description="Passes without a better validation score.")
     clip_norm: float = Field(1.0, gt=0, description="Largest global norm of the gradient.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass moved to other classes.")
+    weight_averaging: float = Field(
+        0.0, ge=0, lt=1, description="Momentum of the mean of the weights that is judged; 0: off."
+    )
 
 
 class Candidate(Frozen):

@@ -20,7 +20,8 @@ class Ragged:
     """Rows of unequal length.
 
     Attributes:
-        values: `(steps,)` int32 token ids, or `(steps, channels)` float32; all rows in order.
+        values: `(steps,)` or `(steps, width)` int32 token ids, or `(steps, channels)` float32;
+            all rows in order.
         offsets: `(rows + 1,)` int64; row `i` is `values[offsets[i]:offsets[i + 1]]`.
     """
 
@@ -157,11 +158,14 @@ class InputSpec:
     """What a model is fed.
 
     Attributes:
-        kind: `text`: int32 token ids `(batch, time)`, 0 pads and 1 is unknown.
+        kind: `text`: int32 token ids `(batch, time)`, 0 pads and 1 is unknown; with a width
+            above 1 `(batch, time, width)`, first the token's own id, then its pieces', 0: none.
             `numeric`: float32 `(batch, time, size)` whose *last* channel is presence: 1 at a
             real step, 0 at padding; it is the mask.
         size: Vocabulary size, or channels with the presence channel counted.
+        width: Ids of one token (text only).
     """
 
     kind: str
     size: int
+    width: int = 1

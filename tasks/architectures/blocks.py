@@ -13,6 +13,7 @@ from tasks.ragged import InputSpec
 
 Tensor = Any
 KERNELS = (7, 5, 3)
+PAIRS = 1 << 15
 POOLINGS: dict[str, tuple[str, ...]] = {
     "all": ("max", "mean", "attention"),
     "max": ("max",),
@@ -50,9 +51,10 @@ def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequ
         dropout: Share of embedding or front channels dropped, the same ones at every step.
     """
     if spec.kind == "text":
-        inputs = keras.Input((None,), dtype="int32", name="tokens")
+        shape = (None,) if spec.width == 1 else (None, spec.width)
+        inputs = keras.Input(shape, dtype="int32", name="tokens")
         mask = own.Presence()(inputs)
-        steps = keras.layers.Embedding(spec.size, embedding)(inputs)
+        steps = _embedded(spec, inputs, embedding)
     else:
         inputs = keras.Input((None, spec.size), dtype="float32", name="series")
         mask = own.Presence()(inputs)
@@ -64,6 +66,12 @@ def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequ
     if dropout:
         steps = keras.layers.SpatialDropout1D(dropout)(steps)
     return Sequence(inputs, steps, mask)
+
+
+def _embedded(spec: InputSpec, inputs: Tensor, features: int) -> Tensor:
+    """A vector for each token, `(batch, time, features)`, those of its pieces counted."""
+    vectors = keras.layers.Embedding(spec.size, features)(inputs)
+    return vectors if spec.width == 1 else own.SumOfPieces()(vectors, inputs)
 
 
 def _convolved(steps: Tensor, mask: Tensor, channels: int) -> Tensor:
@@ -164,6 +172,29 @@ def classifier(
         classes, activation="softmax", kernel_regularizer=penalty(l2), name="probabilities"
     )
     return keras.Model(sequence.inputs, head(vector), name=name)
+
+
+def linear(spec: InputSpec, classes: int) -> keras.Model:
+    """A linear model of tokens, their pieces and pairs of neighbours; text only.
+
+    Its weights are not learnt by gradient steps: `tasks.training.linear` solves for them and
+    finds the layers by their names.
+    """
+    inputs = keras.Input((None,) if spec.width == 1 else (None, spec.width), dtype="int32")
+    table = {"embeddings_initializer": "zeros", "trainable": False}
+    pairs = own.Pairs(PAIRS, name="pairs")(inputs)
+    scores = own.RowScores(name="scores")(
+        keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(inputs),
+        keras.layers.Embedding(PAIRS, classes + 1, name="terms_of_pairs", **table)(pairs),
+    )
+    return keras.Model(inputs, keras.layers.Activation("softmax")(scores))
+
+
+def together(members: list[keras.Model], name: str) -> keras.Model:
+    """The mean of the members' answers, from one input; training tells them apart again."""
+    inputs = members[0].input
+    named = [keras.Model(m.input, m.output, name=f"member_{n}") for n, m in enumerate(members)]
+    return keras.Model(inputs, keras.layers.Average()([m(inputs) for m in named]), name=name)
 
 
 def penalty(l2: float) -> Any:

@@ -32,8 +32,8 @@ class Presence(_Layer):
     """Which steps are real: the mask every other layer is given.
 
     Call arguments:
-        inputs: Token ids `(batch, time)`, 0 pads; or numbers `(batch, time, channels)` whose
-            last channel is 1 at a real step.
+        inputs: Token ids `(batch, time)`, 0 pads; or `(batch, time, width)`, the token's own id
+            first; or numbers `(batch, time, channels)` whose last channel is 1 at a real step.
 
     Returns:
         `(batch, time)` bool.
@@ -43,6 +43,8 @@ class Presence(_Layer):
         """See the class."""
         if len(inputs.shape) == 2:
             return ops.not_equal(inputs, 0)
+        if keras.backend.standardize_dtype(inputs.dtype) == "int32":
+            return ops.not_equal(inputs[..., 0], 0)
         return ops.greater(inputs[..., -1], 0.5)
 
     def compute_output_spec(self, inputs: Tensor) -> Tensor:
@@ -78,6 +80,104 @@ class ClearPadding(_Masked):
         """As the inputs."""
         del mask
         return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+@register
+class SumOfPieces(_Layer):
+    """One vector a token: its own and the mean of its pieces' (n-grams, say), added up.
+
+    Call arguments:
+        inputs: `(batch, time, width, features)`, the vector of each id.
+        ids: `(batch, time, width)` int32, the token's own id first, 0 where there is none.
+
+    Returns:
+        `(batch, time, features)`.
+    """
+
+    def call(self, inputs: Tensor, ids: Tensor) -> Tensor:
+        """See the class."""
+        there = ops.cast(ops.not_equal(ids, 0), inputs.dtype)
+        own, pieces = there[..., :1], there[..., 1:]
+        pieces = pieces / ops.maximum(ops.sum(pieces, axis=-1, keepdims=True), 1.0)
+        shares = ops.expand_dims(ops.concatenate([own, pieces], axis=-1), 2)
+        return ops.squeeze(ops.matmul(shares, inputs), 2)
+
+    def compute_output_spec(self, inputs: Tensor, ids: Tensor) -> Tensor:
+        """One vector a token."""
+        return keras.KerasTensor((*ids.shape[:2], inputs.shape[-1]), inputs.dtype)
+
+
+@register
+class Pairs(_Layer):
+    """Each token and the next as one id, hashed; 0 where no real token follows.
+
+    Args:
+        buckets: Ids there are, 0 counted.
+
+    Call arguments:
+        inputs: Token ids `(batch, time)` or `(batch, time, width)` int32, 0 pads.
+
+    Returns:
+        `(batch, time)` int32.
+    """
+
+    FACTOR, SMALL = 31337, 1 << 16  # products of the two stay below 2^31
+
+    def __init__(self, buckets: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.buckets = buckets
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """See the class."""
+        ids = inputs if len(inputs.shape) == 2 else inputs[..., 0]
+        following = ops.concatenate([ids[:, 1:], ops.zeros_like(ids[:, :1])], axis=1)
+        mixed = (ids % self.SMALL) * self.FACTOR + following % self.SMALL
+        return ops.where(following > 0, 1 + mixed % (self.buckets - 1), 0)
+
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+        """An id for each step."""
+        return keras.KerasTensor(inputs.shape[:2], "int32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "buckets": self.buckets}
+
+
+@register
+class RowScores(_Layer):
+    """What a linear model over all terms of a row says of each class, before the softmax.
+
+    The last feature of a term is its squared weight in the row's length, so that long rows and
+    short ones have scores alike in size.
+
+    Call arguments:
+        inputs: `(batch, time, classes + 1)` or `(batch, time, width, classes + 1)`, one vector
+            a token or piece; zeros where there is none.
+        pairs: `(batch, time, classes + 1)`, one a pair of neighbours.
+
+    Returns:
+        `(batch, classes)`.
+    """
+
+    def build(self, inputs_shape: tuple[Any, ...], pairs_shape: Any = None) -> None:
+        """Make the classes' own scores."""
+        del pairs_shape
+        self.bias = self.add_weight(
+            shape=(inputs_shape[-1] - 1,), initializer="zeros", name="bias", trainable=False
+        )
+
+    def call(self, inputs: Tensor, pairs: Tensor) -> Tensor:
+        """See the class."""
+        if len(inputs.shape) == 4:
+            inputs = ops.sum(inputs, axis=2)
+        terms = ops.sum(inputs + pairs, axis=1)
+        length = ops.sqrt(ops.maximum(terms[:, -1:], 1e-6))
+        return terms[:, :-1] / length + self.bias
+
+    def compute_output_spec(self, inputs: Tensor, pairs: Tensor) -> Tensor:
+        """A number for each class."""
+        del pairs
+        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1] - 1), inputs.dtype)
 
 
 class _Pooling(_Masked):

@@ -14,7 +14,9 @@ from tasks.datasets.profile import Profile
 SKEWED = 3  # largest class over smallest from which balancing is worth a candidate
 LEAST_JUDGED = 5  # rows of the rarest class that each side of a split should get
 MOST_BAD = 0.2  # share of bad rows from which a person must look
-SIZES = ((1_000, 32, 2_000), (5_000, 64, 1_200), (math.inf, 128, 600))
+BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows in a batch
+UPDATES = {"text": 1_500, "numeric": 1_000}
+EPOCHS = (5, 12)  # fewest and most; a small set passes its rows several times in each
 
 
 def propose(
@@ -40,7 +42,7 @@ def propose(
         "contract": _contract(bare, seen, notes),
         "preprocessing": _preprocessing(bare, seen, frame, notes),
         "split": _split(bare, seen, notes),
-        "training": _training(seen, frame, notes),
+        "training": _training(bare, seen, frame, notes),
         "candidates": _candidates(seen, notes),
     }
     return parts, notes
@@ -95,7 +97,12 @@ def _preprocessing(
     if frame["text"].str.contains(r"&(?:amp|lt|gt|quot|#\d+);", na=False).mean() >= 0.01:
         steps.insert(0, "entities")
         notes["preprocessing.cleaning"] = "entities, because some texts hold &amp; and its like."
-    return {"cleaning": steps, "max_length": 8 * math.ceil(1.3 * max(p99, 1) / 8)}
+    notes["preprocessing.tokenizer"] = "Words unseen in training are known by their n-grams."
+    return {
+        "cleaning": steps,
+        "tokenizer": "word_ngrams",
+        "max_length": 8 * math.ceil(1.3 * max(p99, 1) / 8),
+    }
 
 
 def _split(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str, Any]:
@@ -116,29 +123,43 @@ def _up(share: float) -> float:
     return math.ceil(1000 * round(share, 6)) / 1000
 
 
-def _training(seen: Profile, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
-    """Small sets get small batches, more updates and more patience, all counted in updates."""
+def _training(
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame, notes: dict[str, str]
+) -> dict[str, Any]:
+    """Small sets get small batches and more passes, all counted in updates."""
     train = int((frame["split"] == "train").sum()) if "split" in frame else int(0.65 * seen.rows)
-    batch, updates = next((size, least) for most, size, least in SIZES if train <= most)
+    batch = next(size for most, size in BATCHES if train <= most)
     per_epoch = max(1, math.ceil(train / batch))
+    least, epochs = UPDATES[bare.kind], EPOCHS[-1]
+    if bare.kind == "text":
+        epochs = min(EPOCHS[-1], max(EPOCHS[0], math.ceil(least / per_epoch)))
+        least = 500
+        notes["training.label_smoothing"] = "Keeps a model from being too sure of few examples."
     notes["training.batch_size"] = f"About {train:,} rows train: {per_epoch:,} updates a pass."
-    notes["training.min_updates"] = f"{math.ceil(updates / per_epoch)} passes here."
-    patience = min(40, max(4, math.ceil(200 / per_epoch)))
-    notes["training.patience"] = f"About {patience * per_epoch:,} updates."
-    return {"batch_size": batch, "min_updates": updates, "patience": patience}
+    notes["training.epochs"] = f"About {max(least, epochs * per_epoch):,} updates in all."
+    notes["training.patience"] = "All epochs: the last ones, with the smallest steps, count most."
+    notes["training.weight_averaging"] = "The mean of the last weights errs less than the last."
+    return {
+        "batch_size": batch,
+        "epochs": epochs,
+        "min_updates": least,
+        "patience": epochs,
+        "label_smoothing": 0.1 if bare.kind == "text" else 0.0,
+        "weight_averaging": 0.99,
+    }
 
 
 def _candidates(seen: Profile, notes: dict[str, str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": "floor", "architecture": "averaged_embeddings"},
-        {"name": "lstm", "architecture": "bidirectional_lstm"},
+        {"name": "blend", "architecture": "blend"},
         {"name": "attention", "architecture": "lstm_attention"},
     ]
     notes["candidates.0.name"] = "What every other candidate must beat."
     if seen.skew >= SKEWED:
-        balanced = {"architecture": "lstm_attention", "resampling": "class_weights"}
-        found.append({"name": "attention-weighted", **balanced})
-        notes["candidates.3.resampling"] = (
+        balanced = {"architecture": "blend", "resampling": "class_weights"}
+        found[2] = {"name": "blend-weighted", **balanced}
+        notes["candidates.2.resampling"] = (
             f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "
             "says whether weights help."
         )

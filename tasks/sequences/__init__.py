@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tasks.sequences import cleaning, scaling
+from tasks.sequences.ngrams import WordNgramTokenizer
 from tasks.sequences.subwords import SubwordTokenizer
 from tasks.sequences.tokens import Tokenizer
 from tasks.sequences.vocabulary import WordTokenizer
@@ -29,6 +30,7 @@ CLEANING: dict[str, Callable[..., cleaning.Step]] = {
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "word": WordTokenizer,
+    "word_ngrams": WordNgramTokenizer,
     "subword": SubwordTokenizer,
 }
 

@@ -78,6 +78,11 @@ class SubwordTokenizer:
         """Number of ids, padding and unknown counted."""
         return int(self._tokenizer.get_vocab_size())
 
+    @property
+    def width(self) -> int:
+        """Ids of one token."""
+        return 1
+
     def encode(self, words: Sequence[str]) -> Ragged:
         """The pieces of each word, many words a call: a call costs more than a word."""
         ids: list[int] = []

@@ -65,7 +65,7 @@ class TextPreprocessor:
         self._tokenizer_name = tokenizer_name
         self._tokenizer = tokenizer
         self._max_length = max_length
-        self.spec = InputSpec("text", tokenizer.size)
+        self.spec = InputSpec("text", tokenizer.size, tokenizer.width)
 
     @classmethod
     def fit(cls, preprocessing: Preprocessing, frame: pd.DataFrame) -> TextPreprocessor:
@@ -111,13 +111,14 @@ class TextPreprocessor:
             frame: Rows with the column `text`; missing text has length 0.
 
         Returns:
-            int32 ids, `(steps,)`.
+            int32 ids, `(steps,)`, or `(steps, width)` where a token has several.
 
         Raises:
             ValueError: a value that is no text, naming its row.
         """
         parts = [self._encode(block).cut(self._max_length) for block in blocks(frame)]
-        return Ragged.joined([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *parts])
+        shape = (0,) if self.spec.width == 1 else (0, self.spec.width)
+        return Ragged.joined([Ragged(np.zeros(shape, np.int32), np.zeros(1, np.int64)), *parts])
 
     def _encode(self, block: Words) -> Ragged:
         tokens = self._cleaner.tokens(block.distinct)

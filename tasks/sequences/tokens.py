@@ -18,6 +18,11 @@ class Tokenizer(Protocol):
         """Number of ids, padding and unknown counted."""
         ...
 
+    @property
+    def width(self) -> int:
+        """Ids of one token; with more than one, the first is the token's own."""
+        ...
+
     def fit(self, counts: Mapping[str, int]) -> Tokenizer:
         """A tokenizer for these words, given how often each occurs in the train rows."""
         ...

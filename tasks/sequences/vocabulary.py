@@ -49,6 +49,11 @@ class WordTokenizer:
         """Number of ids, padding and unknown counted."""
         return len(self._words) + UNKNOWN + 1
 
+    @property
+    def width(self) -> int:
+        """Ids of one token."""
+        return 1
+
     def encode(self, words: Sequence[str]) -> Ragged:
         """One id a word."""
         known = self._ids

@@ -36,12 +36,17 @@ class StopOnNaN(keras.callbacks.Callback):  # type: ignore[misc]
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     """Measures after every epoch, keeps the best weights and stops where none get better.
 
-    Of two epochs with the same metric the one with the lower validation loss is better.
+    The metric of few rows is noisy, so epochs within a standard error of the highest count as
+    equal, and of those the one with the lowest validation loss is best (after the rule of one
+    standard error of Breiman et al. 1984, Classification and Regression Trees). Where
+    the optimiser keeps a moving average of the weights, that is what is measured and kept, and
+    training goes on from where it was.
 
     Args:
         measure: The model's validation loss and metric; the metric is better when higher.
         patience: Epochs without a better one.
         rows: Training rows in an epoch.
+        judged: Validation rows.
         on_epoch: Hears of every epoch.
     """
 
@@ -51,6 +56,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         patience: int,
         rows: int,
+        judged: int,
         on_epoch: Callable[[Logs], None],
     ) -> None:
         super().__init__()
@@ -59,6 +65,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         self._measure = measure
         self._patience = patience
         self._rows = rows
+        self._judged = judged
         self._on_epoch = on_epoch
         self._weights: list[Any] = []
         self._began = 0.0
@@ -71,6 +78,9 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Measure, remember, and stop when patience is at an end."""
         seconds = time.perf_counter() - self._began
+        training = self.model.get_weights()
+        if self.model.optimizer.use_ema:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         loss, metric = self._measure()
         self.epochs.append(
             {
@@ -86,21 +96,29 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         )
         if logs is not None:
             logs["validation_loss"] = loss
-        if not self._weights or _rank(self.epochs[-1]) > _rank(self.epochs[self.best]):
+        if not self._weights or self._better():
             self.best = epoch
             self._weights = self.model.get_weights()
+        self.model.set_weights(training)
         self._on_epoch(self.epochs[-1])
         if epoch - self.best >= self._patience:
             self.model.stop_training = True
+
+    def _better(self) -> bool:
+        """Is the last epoch better than the best one before?"""
+        new, kept = self.epochs[-1], self.epochs[self.best]
+        highest = max(epoch["validation_metric"] for epoch in self.epochs)
+        share = min(max(highest, 0.0), 1.0)
+        least = highest - np.sqrt(share * (1 - share) / self._judged)
+        if kept["validation_metric"] < least:
+            return bool(new["validation_metric"] > kept["validation_metric"])
+        lower = new["validation_loss"] < kept["validation_loss"]
+        return bool(new["validation_metric"] >= least and lower)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Put the best weights back."""
         del logs
         self.model.set_weights(self._weights)
-
-
-def _rank(epoch: Logs) -> tuple[float, float]:
-    return epoch["validation_metric"], -epoch["validation_loss"]
 
 
 def halve_on_plateau(patience: int) -> keras.callbacks.Callback:

@@ -17,6 +17,8 @@ from tasks.training import callbacks
 from tasks.training.batches import Batches, BatchesOf, PadTo, probabilities
 from tasks.training.budget import passes_an_epoch
 from tasks.training.errors import TrainingError
+from tasks.training.linear import solve
+from tasks.training.members import loss, taught
 from tasks.training.optimizers import optimizer
 
 Metric = Callable[[NDArray[np.int32], NDArray[np.float32]], float]
@@ -87,24 +89,28 @@ def fit(
         batches_of=batches_of,
         pad_to=pad_to,
     )
-    model.compile(
-        optimizer(settings, settings.epochs * len(batches)),
-        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-    )
+    solve(model, train, validation, weights)
+    pupil = taught(model)
+    planned = settings.epochs * len(batches)
+    pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))
 
     def measure() -> tuple[float, float]:
         answers = probabilities(model, validation.inputs, batches_of=batches_of, pad_to=pad_to)
         if not np.isfinite(answers).all():
-            step = int(model.optimizer.iterations)
+            step = int(pupil.optimizer.iterations)
             raise TrainingError(f"validation answers NaN after step {step}; lower learning_rate")
         chosen = answers[np.arange(len(answers)), validation.labels]
         return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(validation.labels, answers)
 
     best = callbacks.Validate(
-        measure, patience=settings.patience, rows=passes * len(train), on_epoch=on_epoch
+        measure,
+        patience=settings.patience,
+        rows=passes * len(train),
+        judged=len(validation),
+        on_epoch=on_epoch,
     )
     beside: list[Any] = [callbacks.StopOnNaN(), best]
     if settings.schedule == "plateau":
         beside.append(callbacks.halve_on_plateau(max(1, settings.patience // 2)))
-    model.fit(batches, epochs=settings.epochs, callbacks=beside, shuffle=False, verbose=0)
+    pupil.fit(batches, epochs=settings.epochs, callbacks=beside, shuffle=False, verbose=0)
     return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began)

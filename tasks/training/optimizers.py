@@ -15,12 +15,14 @@ def optimizer(settings: Training, updates: int) -> keras.optimizers.Optimizer:
     """Adam, or AdamW whose decay spares biases and normalisation.
 
     Args:
-        settings: Which optimiser, learning rate and largest gradient norm.
+        settings: Which optimiser, learning rate, largest gradient norm and averaging.
         updates: Planned in all; the learning rate falls to 0 over them.
     """
     options = {
         "learning_rate": learning_rate(settings, updates),
         "global_clipnorm": settings.clip_norm,
+        "use_ema": settings.weight_averaging > 0,
+        "ema_momentum": settings.weight_averaging,
     }
     if settings.optimizer == "adam":
         return keras.optimizers.Adam(**options)

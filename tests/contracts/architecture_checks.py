@@ -7,18 +7,26 @@ from model_registry import model_file
 from tasks.ragged import InputSpec, Ragged
 
 CLASSES = 3
-SPECS = {"text": InputSpec("text", 30), "numeric": InputSpec("numeric", 4)}
+SPECS = {
+    "text": InputSpec("text", 30),
+    "pieces": InputSpec("text", 30, width=4),
+    "numeric": InputSpec("numeric", 4),
+}
 LENGTHS = (5, 0, 7, 1, 3)
 TINY = {"units": 8, "embedding": 8, "front": 8, "heads": 2}
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0}
 
 
 def rows(kind, lengths=LENGTHS, seed=0):
-    """Rows of these lengths: token ids, or channels of which the last is 1."""
+    """Rows of these lengths: token ids, tokens with pieces, or channels of which the last is 1."""
     generator = np.random.default_rng(seed)
     spec = SPECS[kind]
     if kind == "text":
         made = [generator.integers(1, spec.size, n).astype(np.int32) for n in lengths]
+    elif kind == "pieces":
+        made = [generator.integers(0, spec.size, (n, spec.width)).astype(np.int32) for n in lengths]
+        for row in made:
+            row[:, 0] = np.maximum(row[:, 0], 1)
     else:
         made = [generator.normal(size=(n, spec.size)).astype(np.float32) for n in lengths]
         for row in made:

@@ -115,6 +115,50 @@ def test_the_cosine_warms_up_to_the_peak_and_falls_to_nothing():
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
+def test_averaged_weights_are_what_is_measured_and_kept_and_training_goes_on_from_its_own():
+    answers = []
+
+    def better_every_epoch(_, given):
+        answers.append(given.copy())
+        return len(answers) / 10
+
+    settings = Training(epochs=4, min_updates=0, batch_size=32, schedule="constant")
+    still = settings.model_copy(update={"weight_averaging": 0.999999})
+    model, history = fitted(still, metric=better_every_epoch)
+    assert np.abs(answers[-1] - answers[0]).max() < 1e-3
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
+    kept = probabilities(
+        model, order_rows(40, seed=1).inputs, batches_of=bucketed, pad_to=bucket_length
+    )
+    np.testing.assert_allclose(kept, answers[-1], atol=1e-6)
+
+
+def test_each_member_of_a_blend_learns_from_its_own_errors():
+    settings = Training(epochs=8, batch_size=32, min_updates=200, patience=8, learning_rate=0.01)
+    model, history = fitted(settings, train=order_rows(400), architecture="blend")
+    reader = next(layer for layer in model.layers if layer.name == "member_0")
+    given = order_rows(40, seed=1)
+    alone = keras.ops.convert_to_numpy(reader(given.inputs.padded(), training=False))
+    assert macro_f1(given.labels, alone) > 0.9
+    assert history.epochs[history.best]["validation_metric"] > 0.7
+
+
+def test_smoothed_labels_keep_a_model_from_being_sure():
+    settings = Training(epochs=6, batch_size=32, min_updates=400, patience=9, learning_rate=0.02)
+    train = order_rows(96)
+    sure, _ = fitted(settings, train=train, architecture="bidirectional_lstm")
+    less, _ = fitted(
+        settings.model_copy(update={"label_smoothing": 0.3}),
+        train=train,
+        architecture="bidirectional_lstm",
+    )
+    highest = [
+        probabilities(m, train.inputs, batches_of=bucketed, pad_to=bucket_length).max(axis=1)
+        for m in (sure, less)
+    ]
+    assert highest[1].mean() < highest[0].mean() - 0.1
+
+
 def random_batches(lengths, batch_size, *, seed, shuffle):
     """Batches whose padded lengths differ from epoch to epoch."""
     order = np.random.default_rng(seed).permutation(len(lengths))

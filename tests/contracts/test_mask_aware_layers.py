@@ -65,6 +65,39 @@ def test_presence_reads_token_ids_and_the_last_channel():
     assert keras.ops.convert_to_numpy(own.Presence()(series)).tolist() == [[True, False]]
 
 
+def test_presence_reads_the_own_id_of_a_token_with_pieces():
+    tokens = np.array([[[4, 7, 0], [1, 0, 0], [0, 0, 0]]], np.int32)
+    assert keras.ops.convert_to_numpy(own.Presence()(tokens)).tolist() == [[True, True, False]]
+
+
+def test_a_token_is_its_own_vector_and_the_mean_of_the_pieces_it_has():
+    ids = np.array([[[2, 5, 6], [2, 5, 0], [2, 0, 0], [0, 0, 0]]], np.int32)
+    vectors = np.random.default_rng(0).normal(size=(1, 4, 3, FEATURES)).astype(np.float32)
+    found = keras.ops.convert_to_numpy(own.SumOfPieces()(vectors, ids))[0]
+    one, two, three, _ = vectors[0]
+    np.testing.assert_allclose(found[0], one[0] + one[1:].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(found[1], two[0] + two[1], atol=1e-6)
+    np.testing.assert_allclose(found[2], three[0], atol=1e-6)
+    assert not found[3].any()
+
+
+def test_a_pair_knows_both_tokens_and_their_order_and_needs_a_real_second_one():
+    layer = own.Pairs(1000)
+    rows = np.array([[3, 4, 0], [4, 3, 0], [3, 5, 4]], np.int32)
+    found = keras.ops.convert_to_numpy(layer(rows))
+    assert found[:, 2].tolist() == [0, 0, 0]
+    assert found[0, 1] == found[1, 1] == 0
+    firsts = found[:, 0].tolist()
+    assert len({*firsts, int(found[2, 1])}) == 4
+    assert all(1 <= pair < 1000 for pair in firsts)
+
+
+def test_pairs_of_the_greatest_ids_stay_within_the_buckets():
+    rows = np.array([[2**31 - 1, 2**31 - 1, 65535, 65535]], np.int32)
+    found = keras.ops.convert_to_numpy(own.Pairs(77)(rows))[0]
+    assert all(1 <= pair < 77 for pair in found[:3])
+
+
 def test_a_position_is_marked_the_same_however_much_padding_follows():
     layer = own.Positions()
     short, long = (

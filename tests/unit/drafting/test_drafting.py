@@ -105,10 +105,10 @@ def test_small_and_skewed_data_get_more_updates_and_a_balanced_candidate(tmp_pat
     skewed = np.resize(["login"] * 8 + ["billing"], 300)
     draft = initialise(Options(_csv(tmp_path, team=skewed), Given(label="team")))
     content = yaml.safe_load(draft.yaml_text)
-    assert content["training"]["min_updates"] == 2_000
-    assert content["training"]["patience"] > 4
+    assert content["training"]["batch_size"] == 32
+    assert content["training"]["patience"] == content["training"]["epochs"] == 12
     names = [candidate["name"] for candidate in content["candidates"]]
-    assert names == ["floor", "lstm", "attention", "attention-weighted"]
+    assert names == ["floor", "blend", "blend-weighted"]
     even = yaml.safe_load(initialise(Options(_csv(tmp_path), Given(label="team"))).yaml_text)
     assert len(even["candidates"]) == 3
 

@@ -92,7 +92,7 @@ def test_a_row_is_encoded_the_same_alone_and_among_others(tokenizer):
         together = preprocessor.encode(frame_of(texts))
         alone = [preprocessor.encode(frame_of([text])) for text in texts]
         assert together.lengths.tolist() == [int(one.lengths[0]) for one in alone]
-        assert together.values.tolist() == [value for one in alone for value in one.values]
+        assert together.values.tolist() == [row for one in alone for row in one.values.tolist()]
 
     check()
 
@@ -106,7 +106,9 @@ def test_ids_are_within_the_vocabulary_and_never_padding(tokenizer):
     def check(texts):
         values = preprocessor.encode(frame_of(texts)).values
         assert values.dtype == np.int32
-        assert ((values >= 1) & (values < preprocessor.spec.size)).all()
+        own = values.reshape(len(values), preprocessor.spec.width)[:, 0]
+        assert (own >= 1).all()
+        assert ((values >= 0) & (values < preprocessor.spec.size)).all()
 
     check()
 

@@ -1,0 +1,62 @@
+"""Models that learn apart and answer together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tasks.ragged import InputSpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+def blend(
+    spec: InputSpec,
+    classes: int,
+    *,
+    lstms: int = 1,
+    units: int = 64,
+    embedding: int = 64,
+    front: int = 64,
+    input_dropout: float = 0.3,
+    dropout: float = 0.4,
+    l2: float = 0.0,
+) -> keras.Model:
+    """The mean of what LSTMs that read in order and a model that ignores order answer.
+
+    On text the latter is linear in tokens, n-grams and pairs of neighbours, and solved for
+    (`tasks.training.linear`); on series it averages a convolutional front. Each other member
+    has its own loss in training (`tasks.training.members`), so that one that learns fast does
+    not keep another from learning; they err in different places, and their mean errs less.
+
+    Args:
+        spec: What the model is fed.
+        classes: Number of classes.
+        lstms: How many bidirectional LSTMs, each from other first weights.
+        units: Size of an LSTM's state in each direction.
+        embedding: Width of a token's embedding, or of a numeric step without a front.
+        front: Channels of the convolutional front of numeric input; 0: none.
+        input_dropout: Share of embedding or front channels dropped over the whole row.
+        dropout: Before the last layers.
+        l2: Weight penalty on LSTM kernels and the last layers.
+
+    Returns:
+        From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
+    """
+    from tasks.architectures import blocks
+    from tasks.architectures.averaged_embeddings import averaged_embeddings
+    from tasks.architectures.bidirectional_lstm import bidirectional_lstm
+
+    shared: dict[str, Any] = {
+        "embedding": embedding,
+        "front": front,
+        "input_dropout": input_dropout,
+        "dropout": dropout,
+        "l2": l2,
+    }
+    members = [bidirectional_lstm(spec, classes, units=units, **shared) for _ in range(lstms)]
+    if spec.kind == "text":
+        members.append(blocks.linear(spec, classes))
+    else:
+        members.append(averaged_embeddings(spec, classes, **shared))
+    return blocks.together(members, name="blend")

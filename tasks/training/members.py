@@ -1,0 +1,45 @@
+"""How a model that averages its members is taught: each member by its own errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def taught(model: keras.Model) -> keras.Model:
+    """What to fit: the model itself, or the answers of its members where it averages some.
+
+    The loss of the mean would leave a slow member idle as soon as a fast one is right.
+
+    Args:
+        model: As a builder made it.
+
+    Returns:
+        A model on the weights that gradients reach; its output is `(batch, classes)`, or
+        `(batch, members, classes)`.
+    """
+    last = model.layers[-1]
+    if not isinstance(last, keras.layers.Average):
+        return model
+    members = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    answers = [member(model.input) for member in members if member.trainable_weights]
+    if len(answers) == 1:
+        return keras.Model(model.input, answers[0])
+    rows = [keras.layers.Reshape((1, -1))(answer) for answer in answers]
+    return keras.Model(model.input, keras.layers.Concatenate(axis=1)(rows))
+
+
+def loss(label_smoothing: float) -> Any:
+    """Cross-entropy of a row, the mean over members where there are some."""
+
+    def cross_entropy(targets: Any, answers: Any) -> Any:
+        if len(answers.shape) == 3:
+            targets = ops.repeat(ops.expand_dims(targets, 1), answers.shape[1], axis=1)
+        entropy = keras.losses.categorical_crossentropy(
+            targets, answers, label_smoothing=label_smoothing
+        )
+        return ops.mean(entropy, axis=-1) if len(answers.shape) == 3 else entropy
+
+    return cross_entropy

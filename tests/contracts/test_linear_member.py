@@ -1,0 +1,104 @@
+"""The linear member of a blend against scikit-learn on terms counted by hand."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from tasks.architectures import blocks
+from tasks.ragged import Examples, InputSpec, Ragged
+from tasks.training import linear
+from tests.contracts.order_rows import SPEC, order_rows
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def rows_without_repeats(count, seed):
+    """Rows whose terms occur once each, so that lengths are the usual ones."""
+    given = order_rows(count, seed=seed, longest=6)
+    kept = [np.unique(row) for row in np.split(given.inputs.values, given.inputs.offsets[1:-1])]
+    return Examples(Ragged.of(kept), given.labels, given.row_ids)
+
+
+def terms_of(examples):
+    """Tokens and pairs of neighbours of each row."""
+    rows = np.split(examples.inputs.values, examples.inputs.offsets[1:-1])
+    return [
+        {
+            **dict.fromkeys(map(str, row), 1),
+            **{f"{a} {b}": 1 for a, b in itertools.pairwise(row)},
+        }
+        for row in rows
+    ]
+
+
+def solved(train, validation, weights=None, spec=SPEC, classes=3):
+    model = blocks.linear(spec, classes)
+    linear.solve(model, train, validation, weights)
+    return model
+
+
+def answers(model, examples):
+    return keras.ops.convert_to_numpy(model(examples.inputs.padded(), training=False))
+
+
+def test_it_answers_what_a_regression_on_tfidf_of_the_same_terms_does(monkeypatch):
+    monkeypatch.setattr(linear, "STRENGTHS", (4.0,))
+    train, other = rows_without_repeats(300, 0), rows_without_repeats(80, 1)
+    counts = DictVectorizer().fit([*terms_of(train), *terms_of(other)])
+    tfidf = TfidfTransformer().fit(counts.transform(terms_of(train)))
+    known = tfidf.transform(counts.transform(terms_of(train)))
+    expected = LogisticRegression(C=4.0, tol=1e-6, max_iter=1000).fit(known, train.labels)
+    told = tfidf.transform(counts.transform(terms_of(other)))
+    found = answers(solved(train, other), other)
+    apart = np.abs(found - expected.predict_proba(told))
+    assert apart.max() < 0.05  # the solver stops a little before the optimum
+    assert apart.mean() < 0.01
+
+
+def test_the_validation_rows_choose_how_hard_the_penalty_is(monkeypatch):
+    train, other = order_rows(200), order_rows(100, seed=1)
+    losses = {}
+    for strengths in ((1e-6,), (1.0,), (1e-6, 1.0)):
+        monkeypatch.setattr(linear, "STRENGTHS", strengths)
+        said = answers(solved(train, other), other)
+        losses[strengths] = -np.log(said[np.arange(100), other.labels]).mean()
+    assert losses[1e-6, 1.0] == losses[1.0,] < losses[1e-6,]
+
+
+def test_weights_move_it_towards_the_rows_that_weigh_more():
+    train, other = order_rows(200), order_rows(100, seed=1)
+    weights = np.where(train.labels == 0, 9.0, 1.0).astype(np.float32)
+    plain, weighed = solved(train, other), solved(train, other, weights)
+    assert answers(weighed, other)[:, 0].mean() > answers(plain, other)[:, 0].mean() + 0.1
+
+
+def test_a_class_without_a_row_is_as_good_as_impossible_and_two_classes_are_enough():
+    train = order_rows(200)
+    two = train.take(np.flatnonzero(train.labels != 1))
+    found = answers(solved(two, two), two)
+    assert found[:, 1].max() < 1e-6
+    assert (found.argmax(axis=1) == two.labels).mean() > 0.6
+
+
+def test_pieces_count_and_a_row_without_steps_has_the_common_answer():
+    spec = InputSpec("text", 12, width=3)
+    values = np.array([[1, 5, 6], [1, 7, 8], [1, 5, 0], [1, 7, 0]], np.int32)
+    inputs = Ragged(values, np.array([0, 1, 2, 3, 4, 4]))
+    train = Examples(inputs, np.array([0, 1, 0, 1, 0], np.int32), np.array(list("abcde")))
+    found = answers(solved(train, train, spec=spec, classes=2), train)
+    assert found.argmax(axis=1).tolist() == [0, 1, 0, 1, 0]
+    assert np.isfinite(found).all()
+
+
+def test_a_model_without_a_linear_member_is_left_alone():
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((None,), dtype="int32")
+    model = keras.Model(inputs, keras.layers.Embedding(SPEC.size, 2)(inputs))
+    before = model.get_weights()
+    linear.solve(model, order_rows(20), order_rows(10, seed=1), None)
+    assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True))
