@@ -91,12 +91,15 @@ def retrain(
     candidates: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the file's.")] = None,
     *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a finished night; every step anew.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a whole night: ingest, validate, prepare, train, evaluate, gate, promote or keep.
 
-    A night that is finished already changes nothing. Exit code 3 when the contract refused the
-    data or a gate kept the champion.
+    A night that is finished already changes nothing; one that was killed goes on where it was.
+    Exit code 3 when the contract refused the data or a gate kept the champion.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         pipeline = _pipeline(conf)
@@ -104,7 +107,7 @@ def retrain(
             pipeline = pipeline.only(name.strip() for name in candidates.split(","))
         if seed is not None:
             pipeline = pipeline.model_copy(update={"seed": seed})
-        night = _run_night(pipeline, day)
+        night = _run_night(pipeline, day, force=force)
         metric = pipeline.evaluation.metric
         answer(
             night.model_dump(mode="json"),
@@ -114,11 +117,11 @@ def retrain(
         raise typer.Exit(_code_of(night))
 
 
-def _run_night(pipeline: Pipeline, day: datetime | None) -> Night:
+def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
     from flows import retraining
 
     try:
-        return retraining.retrain(pipeline, day.date() if day else None)
+        return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night
 

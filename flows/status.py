@@ -6,6 +6,7 @@ import json
 import urllib.request
 from typing import Any
 
+from flows.reaping import reap
 from infra.settings import Settings
 from infra.storage import open_storage
 from model_registry.store import Registry
@@ -19,7 +20,9 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
     """The answer as plain values: champion, nights (newest first) and schedule."""
     settings = Settings()
     metric = pipeline.evaluation.metric
-    found = nights.recent(pipeline.name, open_storage(settings), NIGHTS)
+    storage = open_storage(settings)
+    died = reap(pipeline.name, settings, storage)
+    found = nights.recent(pipeline.name, storage, NIGHTS)
     champion = Registry(settings.mlflow_uri).champion(pipeline.name)
     return {
         "pipeline": pipeline.name,
@@ -42,6 +45,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
             }
             for night in found
         ],
+        "died": died,
         "schedule": f"{pipeline.schedule.cron} ({pipeline.schedule.timezone})",
         "served": _served(pipeline, settings),
     }

@@ -62,7 +62,9 @@ def answering(uri: str) -> Iterator[None]:
                 "correct NOCTURNE_MLFLOW_URL"
             ) from None
         if "database is locked" in said:
-            raise RegistryError(f"registry busy: {redacted(uri)} is locked; try again") from None
+            raise RegistryUnreachable(
+                f"registry busy: {redacted(uri)} is locked; try again"
+            ) from None
         raise RegistryError(f"MLflow at {redacted(uri)}: {said}") from error
 
 

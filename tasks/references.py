@@ -185,6 +185,12 @@ class ChampionScores(Reference):
     )
 
 
+class Against(Reference):
+    """Whom a night is judged against; None where nobody served when it began."""
+
+    champion: ChampionScores | None
+
+
 class Predictions(Reference):
     """A file scored by Production."""
 
