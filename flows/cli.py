@@ -96,12 +96,15 @@ def retrain(
     candidates: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the file's.")] = None,
     *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a finished night; every step anew.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a whole night: ingest, validate, prepare, train, evaluate, gate, promote or keep.
 
-    A night that is finished already changes nothing. Exit code 3 when the contract refused the
-    data or a gate kept the champion.
+    A night that is finished already changes nothing; one that was killed goes on where it was.
+    Exit code 3 when the contract refused the data or a gate kept the champion.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         pipeline = pipeline_of(conf)
@@ -109,7 +112,7 @@ def retrain(
             pipeline = pipeline.only(name.strip() for name in candidates.split(","))
         if seed is not None:
             pipeline = pipeline.model_copy(update={"seed": seed})
-        night = _run_night(pipeline, day)
+        night = _run_night(pipeline, day, force=force)
         metric = pipeline.evaluation.metric
         answer(
             night.model_dump(mode="json"),
@@ -119,11 +122,11 @@ def retrain(
         raise typer.Exit(_code_of(night))
 
 
-def _run_night(pipeline: Pipeline, day: datetime | None) -> Night:
+def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
     from flows import retraining
 
     try:
-        return retraining.retrain(pipeline, day.date() if day else None)
+        return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night
 
@@ -195,7 +198,7 @@ def backtest(
         from flows import backtesting
 
         found = backtesting.backtest(
-            _pipeline(conf), since.date(), until.date(), policy or [], plot
+            pipeline_of(conf), since.date(), until.date(), policy or [], plot
         )
         answer(found, as_json=as_json, table=lambda: backtesting.show(found))
 
@@ -229,7 +232,7 @@ def schedule(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
         with orchestration.prefect_api(Settings()) as url:
             facts = {"prefect": url.removesuffix("/api"), "pipeline": pipeline.name}
             facts |= pipeline.schedule.model_dump()
-            answer(facts, as_json=as_json, table=lambda: _show_facts(facts))
+            answer(facts, as_json=as_json, table=lambda: show_facts(facts))
             from flows.scheduling import serve
 
             serve(pipeline)

@@ -6,6 +6,7 @@ import json
 import urllib.request
 from typing import Any
 
+from flows.reaping import reap
 from infra.settings import Settings
 from infra.storage import open_storage
 from model_registry.planning import named
@@ -25,7 +26,9 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
     """
     settings = Settings()
     metric = pipeline.evaluation.metric
-    found = nights.recent(pipeline.name, open_storage(settings), NIGHTS)
+    storage = open_storage(settings)
+    died = reap(pipeline.name, settings, storage)
+    found = nights.recent(pipeline.name, storage, NIGHTS)
     promotions = open_promotions(pipeline, settings)
     state = promotions.state()
     return {
@@ -45,6 +48,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
             }
             for night in found
         ],
+        "died": died,
         "schedule": f"{pipeline.schedule.cron} ({pipeline.schedule.timezone})",
         "served": _served(pipeline, settings),
     }

@@ -60,3 +60,7 @@ class Settings(BaseSettings):
     def work(self) -> Path:
         """Scratch folder of nights: encoded arrays, models in training, reports."""
         return (self.home / "work").resolve()
+
+    def spool_of(self, pipeline: str) -> Path:
+        """File of the calls to MLflow that wait for its return."""
+        return self.work / pipeline / "spool.jsonl"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METRICS_AT_ONCE, OTHERS_AT_ONCE = 1_000, 100
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6_000, 5_000, 36
 NOT_FINITE = "not_finite"
+KINDS = ("night", "candidate", "fold")
 
 
 class Runs:
@@ -67,13 +68,24 @@ class Runs:
         parent: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        at: float | None = None,
     ) -> str:
-        """Begin a run, inside another where `parent` is one; returns its id."""
+        """Begin a run, inside another where `parent` is one; returns its id.
+
+        Args:
+            name: On MLflow's page.
+            parent: Id of the run around it.
+            parameters: Settings, flattened.
+            tags: Of the run.
+            at: When it began, seconds since 1970; now where absent.
+        """
         every = {**(tags or {}), "mlflow.runName": name}
         if parent:
             every["mlflow.parentRunId"] = parent
         with answering(self.uri):
-            run = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(every))
+            run = self.client.create_run(
+                self.experiment_id, _milliseconds(at), run_name=name, tags=_tags(every)
+            )
         run_id = str(run.info.run_id)
         self.log_parameters(run_id, parameters or {})
         return run_id
@@ -140,10 +152,27 @@ class Runs:
             else:
                 self.client.log_artifact(run_id, str(path), folder)
 
-    def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a run: FINISHED, FAILED or KILLED."""
+    def finish(self, run_id: str, status: str = "FINISHED", at: float | None = None) -> None:
+        """End a run: FINISHED, FAILED or KILLED; now, or at a time in seconds since 1970."""
         with answering(self.uri):
-            self.client.set_terminated(run_id, status)
+            self.client.set_terminated(run_id, status, _milliseconds(at))
+
+    def end_running(self, before: float, tags: Mapping[str, str]) -> list[str]:
+        """Mark as KILLED what says it is running, begun before a time; returns the ids.
+
+        Args:
+            before: Seconds since 1970; runs that begin later are somebody else's.
+            tags: Written on each.
+        """
+        begun = int(before * 1000)
+        query = f"attributes.status = 'RUNNING' and attributes.start_time < {begun}"
+        with answering(self.uri):
+            found = self.client.search_runs([self.experiment_id], query, max_results=1_000)
+        ours = [str(run.info.run_id) for run in found if run.data.tags.get("kind") in KINDS]
+        for run_id in ours:
+            self.tag(run_id, tags)
+            self.finish(run_id, "KILLED")
+        return ours
 
     def children(self, run_id: str) -> list[str]:
         """Ids of the runs directly inside a run."""
@@ -184,6 +213,10 @@ class Runs:
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {_key(name): _short(redacted(str(value)), LONGEST_TAG) for name, value in tags.items()}
+
+
+def _milliseconds(at: float | None) -> int | None:
+    return None if at is None else int(at * 1000)
 
 
 def _key(name: str) -> str:

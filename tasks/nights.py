@@ -1,21 +1,11 @@
-"""The records of nights in the store, and the lock that keeps a pipeline to one night at a time."""
+"""The records of nights in the store."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 
 from infra.storage import NotFound, Storage
 from tasks.references import Night
-
-
-class NightRunning(RuntimeError):
-    """Another night of the same pipeline holds the lock; the message names its process."""
 
 
 def key(pipeline: str, day: date) -> str:
@@ -43,27 +33,8 @@ def recent(pipeline: str, storage: Storage, limit: int = 10) -> list[Night]:
     return [Night.model_validate_json(storage.get(name)) for name in keys]
 
 
-@contextmanager
-def exclusive(pipeline: str, home: Path) -> Iterator[None]:
-    """Hold the pipeline's lock; the system frees it when the process ends, however it ends.
-
-    Raises:
-        NightRunning: another process holds it.
-    """
-    path = home / "locks" / f"{pipeline}.night"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            pid, _, started = lock.read().partition(" ")
-            age = f"{time.time() - float(started):.0f} s" if started else "unknown"
-            raise NightRunning(
-                f"pipeline {pipeline!r}: a night is still running (pid {pid or 'unknown'}, "
-                f"age {age}); wait for it to end, then run again"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()} {time.time()}")
-        lock.flush()
-        yield
+def before(pipeline: str, day: date, storage: Storage, limit: int = 14) -> list[str]:
+    """The nights before a date whose batch was accepted: they say what is usual."""
+    folder = f"validations/{pipeline}/"
+    dates = (key.removeprefix(folder).removesuffix(".json") for key in storage.keys(folder))
+    return [found for found in dates if found < day.isoformat()][-limit:]

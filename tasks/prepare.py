@@ -8,7 +8,6 @@ and of what the pipeline asks for, so the same question finds the same answer ag
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -23,8 +22,10 @@ from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from tasks.config import Pipeline
 from tasks.preparation import SPLITS, Encoded, counts, digest_of_rows, encode
+from tasks.questions import of_prepare
 from tasks.ragged import Examples
 from tasks.references import Prepared, Snapshot
+from tasks.steps import digest_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,14 +64,7 @@ def prepared_in(folder: Path, pipeline: Pipeline, snapshot: Snapshot, storage: S
 
 def _key(pipeline: Pipeline, snapshot: Snapshot) -> str:
     """A hash of all that the result depends on."""
-    question = {
-        "snapshot": snapshot.digest,
-        "kind": pipeline.kind,
-        "labels": sorted(pipeline.contract.labels),
-        "preprocessing": pipeline.preprocessing.model_dump(mode="json"),
-        "split": pipeline.split.model_dump(mode="json"),
-    }
-    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
+    return digest_of(of_prepare(pipeline, snapshot))[:32]
 
 
 def _finished(directory: Path) -> Prepared | None:

@@ -191,6 +191,12 @@ class ChampionScores(Reference):
     test_digest: str | None = Field(None, description="Of the rows it was scored on.")
 
 
+class Against(Reference):
+    """Whom a night is judged against; None where nobody served when it began."""
+
+    champion: ChampionScores | None
+
+
 class Predictions(Reference):
     """A file scored by Production."""
 

@@ -14,6 +14,7 @@ from prefect import task
 from infra.settings import Settings
 from model_registry.errors import RegistryError
 from model_registry.runs import Runs
+from model_registry.spool import SpooledRuns
 from tasks.config import Candidate, Pipeline
 from tasks.references import Evaluation, Night, Prepared, Snapshot, Trained
 
@@ -26,7 +27,7 @@ def start_run(pipeline: Pipeline, logical_date: date) -> str:
     tags = {"kind": "night", "pipeline": pipeline.name, "logical_date": logical_date.isoformat()}
     name = f"night {logical_date.isoformat()}"
     settings = flat(pipeline.model_dump(mode="json", exclude={"candidates"}))
-    return _runs(pipeline).start(name, parameters=settings, tags=tags)
+    return _runs(pipeline.name).start(name, parameters=settings, tags=tags)
 
 
 @task
@@ -39,7 +40,7 @@ def log_candidates(
     evaluation: Evaluation,
 ) -> None:
     """Data, candidates and evaluation of a night, as runs that MLflow's page can compare."""
-    runs = _runs(pipeline)
+    runs = _runs(pipeline.name)
     sets = {"training": prepared.train_rows, "validation": prepared.validation_rows}
     for context, rows in {**sets, "test": prepared.test_rows}.items():
         digest = prepared.test_digest if context == "test" else snapshot.digest
@@ -56,29 +57,43 @@ def log_candidates(
 
 
 @task
-def finish_run(night: Night) -> None:
-    """End the night's run with its outcome; MLflow being away is a warning, not a failed night."""
+def finish_run(night: Night, status: str | None = None) -> None:
+    """End the night's run with its outcome; what MLflow does not take now waits in the spool.
+
+    Args:
+        night: Its record.
+        status: KILLED where the process was ended; else FINISHED or, by the outcome, FAILED.
+    """
     if night.run_id is None:
         return
-    runs = Runs(Settings().mlflow_uri, night.pipeline)
+    runs = _runs(night.pipeline)
+    run_id = runs.replay().get(night.run_id, night.run_id)
     tags = {"outcome": night.outcome, "reason": night.reason, "challenger": night.challenger or ""}
     try:
-        runs.tag(night.run_id, tags)
+        runs.tag(run_id, tags)
         seconds = {f"seconds.{step}": spent for step, spent in night.seconds.items()}
-        runs.log_metrics(night.run_id, seconds)
+        runs.log_metrics(run_id, seconds)
         if night.report:
-            runs.log_artifacts(night.run_id, Path(night.report))
-        runs.finish(night.run_id, "FAILED" if night.outcome == "failed" else "FINISHED")
+            runs.log_artifacts(run_id, Path(night.report))
+        failed = night.outcome == "failed"
+        runs.finish(run_id, status or ("FAILED" if failed else "FINISHED"))
     except RegistryError as error:
         logger.warning("the night's run in MLflow stays open: %s", error)
 
 
-def _runs(pipeline: Pipeline) -> Runs:
-    return Runs(Settings().mlflow_uri, pipeline.name)
+@task
+def settle_run(pipeline: Pipeline, run_id: str) -> str:
+    """MLflow's id of a run that began while MLflow was away, where it is back by now."""
+    return _runs(pipeline.name).replay().get(run_id, run_id)
+
+
+def _runs(pipeline: str) -> SpooledRuns:
+    settings = Settings()
+    return SpooledRuns(Runs(settings.mlflow_uri, pipeline), settings.spool_of(pipeline))
 
 
 def _log_candidate(
-    runs: Runs,
+    runs: SpooledRuns,
     night_run: str,
     pipeline: Pipeline,
     candidate: Candidate,

@@ -6,15 +6,21 @@ import json
 import logging
 import os
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 
+from infra.failpoints import failpoint
 from infra.settings import Settings
+from infra.storage import open_storage
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 from tasks.config import Pipeline
+from tasks.questions import of_candidate
 from tasks.references import Prepared, Trained
+from tasks.steps import Steps, digest_of, digest_of_folder, files_in
 
 logger = logging.getLogger(__name__)
 
@@ -24,22 +30,58 @@ class NothingTrained(RuntimeError):
 
 
 @task
-def train(pipeline: Pipeline, prepared: Prepared) -> tuple[Trained, ...]:
-    """Train all candidates; those that failed say why and stop nobody.
+def train(pipeline: Pipeline, prepared: Prepared, *, fresh: bool = False) -> tuple[Trained, ...]:
+    """Train all candidates but those that an earlier run of the same night finished.
+
+    Those that fail say why and stop nobody; the next run tries them again.
+
+    Args:
+        pipeline: Its candidates.
+        prepared: The encoded rows.
+        fresh: Train all anew.
 
     Raises:
         NothingTrained: all failed.
     """
     workers = min(Settings().workers, len(pipeline.candidates))
-    trained = tuple(run_all(jobs_of(pipeline, prepared, workers), workers=workers))
+    folder = Path(prepared.directory).parents[1] / "steps"
+    steps = Steps(folder, open_storage(Settings()), fresh=fresh)
+    jobs = jobs_of(pipeline, prepared, workers)
+    kept = {job.name: steps.kept(_step(job), Trained, _question(job)) for job in jobs}
+    done = {name: trained for name, trained in kept.items() if trained is not None}
+    left = [
+        job if not fresh else job.model_copy(update={"key": ""})
+        for job in jobs
+        if job.name not in done
+    ]
+    done |= {
+        each.name: each for each in run_all(left, workers=workers, on_end=partial(_keep, steps))
+    }
+    trained = tuple(done[job.name] for job in jobs)
     failed = [f"{each.name}: {each.failed}" for each in trained if each.failed]
     if len(failed) == len(trained):
         raise NothingTrained(f"no candidate could be trained; {'; '.join(failed)}")
     return trained
 
 
+def _keep(steps: Steps, job: Job, trained: Trained) -> None:
+    """A candidate as it ends; one that failed is not kept."""
+    if trained.failed is None:
+        files = [path for path in files_in(Path(job.out)) if path.name != "log.txt"]
+        steps.keep(_step(job), _question(job), trained, files=files)
+    failpoint(f"after_train_{job.name}")
+
+
+def _step(job: Job) -> str:
+    return f"train.{job.name}"
+
+
+def _question(job: Job) -> dict[str, Any]:
+    return of_candidate(job.model_dump(mode="json"))
+
+
 def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
-    """What each candidate's process is told; earlier candidates' files are removed.
+    """What each candidate's process is told; files of candidates that are no more are removed.
 
     Args:
         pipeline: Its candidates, training settings, folds, metric and seed.
@@ -51,8 +93,12 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
     home = Path(prepared.directory)
     state = json.loads((home / "preprocessor.json").read_text("utf-8"))
     out = home.parents[1] / "candidates"
-    shutil.rmtree(out, ignore_errors=True)
-    return [
+    rows = digest_of_folder(home)
+    names = {candidate.name for candidate in pipeline.candidates}
+    for left in out.iterdir() if out.exists() else ():
+        if left.name not in names:
+            shutil.rmtree(left, ignore_errors=True)
+    jobs = [
         Job(
             name=candidate.name,
             prepared=prepared.directory,
@@ -62,6 +108,7 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
             training=pipeline.training_of(candidate),
             classes=prepared.classes,
             spec=preprocessor_from_json(state).spec,
+            rows=rows,
             folds=pipeline.folds,
             metric=pipeline.evaluation.metric,
             seed=pipeline.seed,
@@ -69,3 +116,4 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
         )
         for candidate in pipeline.candidates
     ]
+    return [job.model_copy(update={"key": digest_of(_question(job))}) for job in jobs]

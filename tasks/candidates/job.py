@@ -24,3 +24,5 @@ class Job(Reference):
     metric: Metric = Field("macro_f1", description="Says which epoch is best.")
     seed: int = Field(description="Of weights, order, dropout, resampling and folds.")
     threads: int = Field(1, ge=1, description="Of the candidate's process.")
+    rows: str = Field("", description="sha256 over the encoded rows.")
+    key: str = Field("", description="Of the question it answers; the same one may be resumed.")

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,12 +28,16 @@ QUIET = {
 LAST_LINES = 8
 
 
-def run_all(jobs: Sequence[Job], *, workers: int) -> list[Trained]:
+OnEnd = Callable[[Job, Trained], None]
+
+
+def run_all(jobs: Sequence[Job], *, workers: int, on_end: OnEnd | None = None) -> list[Trained]:
     """Train every candidate, at most `workers` at once; one that dies does not stop the others.
 
     Args:
         jobs: What to train; each with a folder of its own.
         workers: Processes at once.
+        on_end: Hears of each job as it ends.
 
     Returns:
         One `Trained` a job, in order; `failed` says why there is no model.
@@ -46,12 +50,12 @@ def run_all(jobs: Sequence[Job], *, workers: int) -> list[Trained]:
         (out / "trained.json").unlink(missing_ok=True)
     room = _Room(jobs[0])
     try:
-        return _run(jobs, room, workers)
+        return _run(jobs, room, workers, on_end)
     finally:
         room.close()
 
 
-def _run(jobs: Sequence[Job], room: _Room, workers: int) -> list[Trained]:
+def _run(jobs: Sequence[Job], room: _Room, workers: int, on_end: OnEnd | None) -> list[Trained]:
     """Keep `workers` jobs running and hear what they say until all have ended."""
     waiting = deque(jobs)
     running: dict[str, Job] = {}
@@ -73,6 +77,8 @@ def _run(jobs: Sequence[Job], room: _Room, workers: int) -> list[Trained]:
         elif "ended" in message:
             job = running.pop(message["ended"])
             ended[job.name] = _ended(job, message["code"], reasons.get(job.name))
+            if on_end:
+                on_end(job, ended[job.name])
         else:
             _relay(message)
     return [ended[job.name] for job in jobs]

@@ -28,9 +28,12 @@ from tasks.resampling.apply import Resampled, resample
 from tasks.sequences.bucketing import bucket_length, bucketed
 from tasks.training.batches import probabilities
 from tasks.training.checkpoints import save, write
+from tasks.training.epochs import epochs_kept
 from tasks.training.fit import History, fit
 
 logger = logging.getLogger(__name__)
+
+RESUME = "resume"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def run(job: Job) -> Trained:
     """Cross-validate where asked, then train on the train rows and answer for the others.
 
     Validation rows choose the epoch; test rows are answered for once, by the finished model.
-    Writes model.keras, history.json, the two probability files and, last, trained.json.
+    Writes model.keras, history.json, the two probability files and, last, trained.json. A job
+    with a key keeps every epoch meanwhile, and goes on after the last one if it is killed.
 
     Raises:
         ConfigError: an option that does not fit its table, or folds that do not fit the rows.
@@ -59,12 +63,12 @@ def run(job: Job) -> Trained:
     """
     began = time.perf_counter()
     home, out = Path(job.prepared), Path(job.out)
-    shutil.rmtree(out / "folds", ignore_errors=True)
+    _go_on_or_clear(job)
     train, validation, test = (
         Examples.load(home / split) for split in ("train", "validation", "test")
     )
     scores = _cross_validate(job, train)
-    fitted = _fit(job, train, validation, subject=job.name)
+    fitted = _fit(job, train, validation, subject=job.name, kept="model")
     answers = {"validation": fitted.answers(validation), "test": fitted.answers(test)}
     save(fitted.model, out / "model.keras")
     _write_history(job, fitted.history, out)
@@ -85,7 +89,19 @@ def run(job: Job) -> Trained:
         seconds=time.perf_counter() - began,
     )
     _write_json(out / "trained.json", trained.model_dump(mode="json"))
+    shutil.rmtree(out / RESUME, ignore_errors=True)
     return trained
+
+
+def _go_on_or_clear(job: Job) -> None:
+    """Leave only what an earlier process left of this very job."""
+    out, key = Path(job.out), Path(job.out) / RESUME / "key"
+    if job.key and key.exists() and key.read_text("utf-8") == job.key:
+        return
+    for left in (out / "folds", out / RESUME):
+        shutil.rmtree(left, ignore_errors=True)
+    if job.key:
+        write(key, lambda file: file.write(job.key.encode()))
 
 
 def _cross_validate(job: Job, train: Examples) -> list[dict[str, float]]:
@@ -98,16 +114,24 @@ def _cross_validate(job: Job, train: Examples) -> list[dict[str, float]]:
     parts = folds(np.asarray(train.labels), groups, job.folds, seed=job.seed)
     for number, (kept, held) in enumerate(parts, 1):
         subject = f"{job.name}, fold {number} of {job.folds}"
-        fitted = _fit(job, train.take(kept), train.take(held), subject=subject)
-        scores.append(score(train.labels[held], fitted.answers(train.take(held))))
         folder = Path(job.out) / "folds" / str(number)
+        if (folder / "metrics.json").exists():
+            scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
+            continue
+        fold = {"subject": subject, "kept": f"fold-{number}"}
+        fitted = _fit(job, train.take(kept), train.take(held), **fold)
+        scores.append(score(train.labels[held], fitted.answers(train.take(held))))
         _write_history(job, fitted.history, folder)
         _write_json(folder / "metrics.json", scores[-1])
         keras.backend.clear_session()
     return scores
 
 
-def _fit(job: Job, train: Examples, validation: Examples, *, subject: str) -> Fitted:
+def _fit(job: Job, train: Examples, validation: Examples, *, subject: str, kept: str) -> Fitted:
+    resume = Path(job.out) / RESUME / f"{kept}.npz" if job.key else None
+    done = epochs_kept(resume) if resume else 0
+    if done:
+        logger.info("%s: goes on after epoch %d", subject, done)
     keras.utils.set_random_seed(job.seed)
     resampled = resample(train, job.resampling, job.classes, job.spec, seed=job.seed)
     builder = resolve(ARCHITECTURES, job.architecture, "architecture")
@@ -124,6 +148,7 @@ def _fit(job: Job, train: Examples, validation: Examples, *, subject: str) -> Fi
         metric=lambda labels, answers: score(labels, answers)[job.metric],
         seed=job.seed,
         on_epoch=_reporter(job, subject),
+        resume=resume,
     )
     return Fitted(model, history, resampled)
 

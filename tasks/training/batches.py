@@ -63,12 +63,15 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._epoch = 0
         self._batches = self._ordered()
         self._stretched = not self._shapes_show()
+        self._shown: list[tuple[Any, ...]] = []
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """One batch: inputs, one-hot targets `(batch, classes)` and, where given, weights."""
+        if self._shown:
+            return self._shown.pop(0)
         rows = self._batches[index]
         length = self._padded_length(rows) + (self._stretched and index == 1)
         inputs = self._examples.inputs.take(rows).padded(length)
@@ -76,6 +79,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self._weights is None:
             return inputs, targets
         return inputs, targets, self._weights[rows]
+
+    def begin_at(self, epoch: int) -> None:
+        """Go on with a later epoch.
+
+        Keras looks at two batches before it begins: it sees the same two as a fit that begins
+        at the first epoch, so that both compile the same function.
+        """
+        if epoch:
+            self._shown = [self[number] for number in range(min(2, len(self)))]
+            self._epoch = epoch - 1
+            self.on_epoch_end()
 
     def on_epoch_end(self) -> None:
         """Shuffle anew."""

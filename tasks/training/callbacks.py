@@ -104,6 +104,14 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         if epoch - self.best >= self._patience:
             self.model.stop_training = True
 
+    def memory(self) -> tuple[Logs, list[Any]]:
+        """Epochs so far, which was best, and its weights."""
+        return {"epochs": self.epochs, "best": self.best}, self._weights
+
+    def recall(self, values: Logs, arrays: list[Any]) -> None:
+        """Become what `memory` told."""
+        self.epochs, self.best, self._weights = values["epochs"], values["best"], arrays
+
     def _better(self) -> bool:
         """Is the last epoch better than the best one before?"""
         new, kept = self.epochs[-1], self.epochs[self.best]
@@ -123,6 +131,19 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
 
 def halve_on_plateau(patience: int) -> keras.callbacks.Callback:
     """Halves the learning rate after `patience` epochs without a lower validation loss."""
-    return keras.callbacks.ReduceLROnPlateau(
-        monitor="validation_loss", mode="min", factor=0.5, patience=patience
-    )
+    return _Plateau(monitor="validation_loss", mode="min", factor=0.5, patience=patience)
+
+
+class _Plateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    """Keras' own, with a memory; the rate itself is the optimiser's."""
+
+    def memory(self) -> tuple[Logs, list[Any]]:
+        """The best loss, and for how long there was none better."""
+        counted = {"wait": self.wait, "cooldown_counter": self.cooldown_counter}
+        return counted | {"best": float(self.best)}, []
+
+    def recall(self, values: Logs, arrays: list[Any]) -> None:
+        """Become what `memory` told."""
+        del arrays
+        for name, value in values.items():
+            setattr(self, name, value)

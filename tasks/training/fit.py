@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from tasks.training.errors import TrainingError
 from tasks.training.linear import solve
 from tasks.training.members import loss, taught
 from tasks.training.optimizers import optimizer
+from tasks.training.resuming import Resume
 
 Metric = Callable[[NDArray[np.int32], NDArray[np.float32]], float]
 
@@ -55,6 +57,7 @@ def fit(
     metric: Metric,
     seed: int,
     on_epoch: Callable[[dict[str, Any]], None],
+    resume: Path | None = None,
 ) -> History:
     """Train, and leave the model with the weights of its best epoch.
 
@@ -70,6 +73,7 @@ def fit(
         metric: From labels and probabilities to a number, better when higher.
         seed: Of the order of the rows.
         on_epoch: Hears each epoch's record as it ends.
+        resume: File that keeps every epoch, and after whose last one the fit goes on.
 
     Raises:
         TrainingError: no rows, or a loss that left the finite.
@@ -112,5 +116,19 @@ def fit(
     beside: list[Any] = [callbacks.StopOnNaN(), best]
     if settings.schedule == "plateau":
         beside.append(callbacks.halve_on_plateau(max(1, settings.patience // 2)))
-    pupil.fit(batches, epochs=settings.epochs, callbacks=beside, shuffle=False, verbose=0)
+    _run(pupil, batches, beside, epochs=settings.epochs, resume=resume)
     return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began)
+
+
+def _run(
+    model: keras.Model, batches: Batches, beside: list[Any], *, epochs: int, resume: Path | None
+) -> None:
+    """Keras' own `fit`, after the last epoch that `resume` keeps."""
+    first = 0
+    if resume is not None:
+        beside = [*beside, keeper := Resume(resume, beside, epochs=epochs)]
+        first = keeper.first_epoch
+        batches.begin_at(keeper.done)
+    model.fit(
+        batches, initial_epoch=first, epochs=epochs, callbacks=beside, shuffle=False, verbose=0
+    )

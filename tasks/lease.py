@@ -1,0 +1,218 @@
+"""Whose night it is: a numbered lease in the store with a heartbeat.
+
+`leases/PIPELINE/NUMBER.json` is created for one process only, as a store creates a key
+`if_absent`, and the highest number holds the pipeline. Its holder writes the time into it every
+30 s, so that a night that died is known as dead after 150 s wherever one looks from, and at
+once on its own machine; one that died before its first heartbeat too, for the claim is one.
+A process that was stopped, and wakes after another took over, finds a higher number: it must
+ask `check` before it writes anything that lasts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import Field
+
+from infra.failpoints import failpoint
+from infra.storage import AlreadyExists, Storage, StorageError
+from tasks.references import Reference
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 30.0
+STALE_SECONDS = 150.0
+LOOKED_BACK = 20
+
+
+class NightRunning(RuntimeError):
+    """Another night of the same pipeline holds the lease; the message names its process."""
+
+    exit_code = 3  # of the command line: refused
+
+    def __init__(self, held: Held, now: float) -> None:
+        super().__init__(
+            f"pipeline {held.pipeline!r}: night {held.logical_date} is still running "
+            f"(pid {held.pid} on {held.host}, age {now - held.started:.0f} s); "
+            "wait for it to end, then run again"
+        )
+
+
+class LeaseLost(RuntimeError):
+    """Another process took this night over, because this one gave no sign of life."""
+
+
+class Held(Reference):
+    """A lease as it lies in the store."""
+
+    pipeline: str
+    number: int
+    logical_date: str
+    pid: int
+    host: str
+    space: str = Field(description="Process ids mean something within it only.")
+    process_started: float = Field(description="Tells the process from a later one of its id.")
+    started: float = Field(description="Seconds since 1970.")
+    beat: float = Field(description="Last sign of life, seconds since 1970.")
+    run_id: str | None = Field(None, description="MLflow run of the night.")
+    flow_run_id: str | None = Field(None, description="Prefect's.")
+    ended: str | None = Field(None, description="How; None while it runs, and when it died.")
+
+
+class Lease:
+    """The lease of this process."""
+
+    def __init__(self, held: Held, storage: Storage) -> None:
+        self.held = held
+        self._storage = storage
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def check(self) -> None:
+        """Go on only while the night is this process' own.
+
+        Raises:
+            LeaseLost: another process took it over, or declared it dead.
+            StorageError: the store does not say.
+        """
+        last = latest(self.held.pipeline, self._storage)
+        if last is None or last.number != self.held.number or last.ended is not None:
+            by = f"pid {last.pid} on {last.host}" if last else "nobody known"
+            raise LeaseLost(
+                f"night {self.held.logical_date} of {self.held.pipeline!r} was given up for dead "
+                f"after {STALE_SECONDS:.0f} s of silence and taken over (by {by}); "
+                "this process writes nothing more"
+            )
+
+    def note(self, **facts: Any) -> None:
+        """Write something into the lease, and the time."""
+        with self._lock:
+            self.held = self.held.model_copy(update={**facts, "beat": time.time()})
+            _write(self.held, self._storage)
+
+    def beat(self) -> None:
+        """Give signs of life until the lease ends or is lost."""
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self.check()
+                self.note()
+            except LeaseLost:
+                return
+            except StorageError as error:
+                logger.warning("no heartbeat: %s", error)
+
+    def end(self, how: str) -> None:
+        """Say how the night ended, unless it is no longer this process' own."""
+        self._over.set()
+        try:
+            self.check()
+            self.note(ended=how)
+        except (LeaseLost, StorageError) as error:
+            logger.warning("lease not ended: %s", error)
+
+
+@contextmanager
+def holding(
+    pipeline: str, day: date, storage: Storage, *, flow_run_id: str | None = None
+) -> Iterator[Lease]:
+    """Hold the pipeline for one night, with a heartbeat beside it.
+
+    Raises:
+        NightRunning: another process does, and is alive.
+    """
+    lease = Lease(_claimed(pipeline, day, storage, flow_run_id), storage)
+    failpoint("after_claim")
+    threading.Thread(target=lease.beat, name="heartbeat", daemon=True).start()
+    try:
+        yield lease
+    except BaseException as error:
+        lease.end(type(error).__name__)
+        raise
+    lease.end("done")
+
+
+def _claimed(pipeline: str, day: date, storage: Storage, flow_run_id: str | None) -> Held:
+    now, last = time.time(), latest(pipeline, storage)
+    if last is not None and alive(last, now):
+        raise NightRunning(last, now)
+    mine = Held(
+        pipeline=pipeline,
+        number=last.number + 1 if last else 1,
+        logical_date=day.isoformat(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        space=_space(),
+        process_started=psutil.Process().create_time(),
+        started=now,
+        beat=now,
+        flow_run_id=flow_run_id,
+    )
+    try:
+        _write(mine, storage, if_absent=True)
+    except AlreadyExists:
+        winner = latest(pipeline, storage)
+        raise NightRunning(winner or mine, now) from None
+    return mine
+
+
+def latest(pipeline: str, storage: Storage) -> Held | None:
+    """The lease with the highest number."""
+    found = recent(pipeline, storage, limit=1)
+    return found[0] if found else None
+
+
+def recent(pipeline: str, storage: Storage, limit: int = LOOKED_BACK) -> list[Held]:
+    """The last leases, newest first."""
+    keys = sorted(storage.keys(f"leases/{pipeline}/"), reverse=True)[:limit]
+    return [Held.model_validate_json(storage.get(key)) for key in keys]
+
+
+def alive(held: Held, now: float) -> bool:
+    """Whether the process of a lease still works on its night.
+
+    Args:
+        held: The lease.
+        now: Seconds since 1970.
+    """
+    if held.ended is not None or now - held.beat > STALE_SECONDS:
+        return False
+    if (held.host, held.space) != (socket.gethostname(), _space()):
+        return True
+    try:
+        return bool(abs(psutil.Process(held.pid).create_time() - held.process_started) < 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def dead(pipeline: str, storage: Storage, now: float) -> list[Held]:
+    """Leases of nights that ended without saying so, newest first."""
+    found = recent(pipeline, storage)
+    return [each for each in found if each.ended is None and not alive(each, now)]
+
+
+def bury(held: Held, storage: Storage) -> None:
+    """Write into the lease of a dead night that it was found."""
+    _write(held.model_copy(update={"ended": "died"}), storage)
+
+
+def _write(held: Held, storage: Storage, *, if_absent: bool = False) -> None:
+    key = f"leases/{held.pipeline}/{held.number:08d}.json"
+    storage.put(key, held.model_dump_json(indent=1).encode(), if_absent=if_absent)
+
+
+def _space() -> str:
+    """The process id namespace; containers may share a host name."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,153 @@
+"""One night of a pipeline at a time, and a dead one is known as dead."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+
+import pytest
+
+from infra.local import LocalStorage
+from tasks import lease
+from tasks.lease import LeaseLost, NightRunning, holding
+
+DAY = date(2026, 3, 1)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return LocalStorage(tmp_path / "store")
+
+
+def hold(storage):
+    return holding("toy", DAY, storage)
+
+
+def test_a_second_night_is_told_which_process_runs_and_since_when(storage):
+    with hold(storage), pytest.raises(NightRunning, match=rf"pid {os.getpid()} on .*, age \d+ s"):
+        hold(storage).__enter__()
+    with hold(storage) as second:
+        assert second.held.number == 2
+
+
+def test_of_many_at_once_one_holds_the_pipeline(storage):
+    start, held, refused = threading.Barrier(8), [], []
+
+    def attempt():
+        start.wait()
+        try:
+            held.append(lease._claimed("toy", DAY, storage, None).number)
+        except NightRunning:
+            refused.append(1)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (held, len(refused)) == ([1], 7)
+
+
+def test_pipelines_do_not_wait_for_each_other(storage):
+    with hold(storage), holding("other", DAY, storage) as other:
+        assert other.held.number == 1
+
+
+CHILD = """
+import sys, time
+from datetime import date
+from pathlib import Path
+from infra.local import LocalStorage
+from tasks.lease import holding
+with holding("toy", date(2026, 3, 1), LocalStorage(Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def started(storage, failpoint=""):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(storage.root)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "NOCTURNE_FAILPOINT": failpoint},
+    )
+    child.stdout.readline()
+    return child
+
+
+def ended(child):
+    if child.poll() is None:
+        child.kill()
+    child.stdout.close()
+    child.wait()
+
+
+def test_a_night_that_was_killed_is_found_at_once_and_the_next_one_runs(storage):
+    child = started(storage)
+    assert lease.dead("toy", storage, time.time()) == []
+    ended(child)
+    (dead,) = lease.dead("toy", storage, time.time())
+    assert (dead.pid, dead.logical_date) == (child.pid, "2026-03-01")
+    with hold(storage):
+        lease.bury(dead, storage)
+    assert lease.dead("toy", storage, time.time()) == []
+
+
+def test_a_night_that_died_before_its_first_heartbeat_is_found_too(storage):
+    child = started(storage, "after_claim:kill")
+    ended(child)
+    assert child.returncode == -signal.SIGKILL
+    (dead,) = lease.dead("toy", storage, time.time())
+    assert dead.pid == child.pid
+
+
+def test_on_another_machine_silence_tells_within_three_minutes(storage):
+    with hold(storage) as mine:
+        there = mine.held.model_copy(update={"host": "elsewhere", "pid": 1})
+        assert lease.alive(there, there.beat + 149)
+        assert not lease.alive(there, there.beat + 180)
+
+
+def test_another_process_with_the_number_of_the_dead_one_is_not_the_night(storage):
+    with hold(storage) as mine:
+        born_later = mine.held.model_copy(update={"process_started": mine.held.started - 9999})
+        assert lease.alive(mine.held, time.time())
+        assert not lease.alive(born_later, time.time())
+
+
+def test_a_stopped_process_that_wakes_after_it_was_replaced_may_write_nothing(storage, monkeypatch):
+    with hold(storage) as zombie:
+        monkeypatch.setattr(lease, "STALE_SECONDS", -1.0)
+        with hold(storage) as heir:
+            heir.check()
+            with pytest.raises(LeaseLost, match="given up for dead"):
+                zombie.check()
+    last = lease.latest("toy", storage)
+    assert (last.number, last.ended) == (2, "done")
+
+
+def test_a_process_declared_dead_does_not_bring_itself_back_to_life(storage):
+    with hold(storage) as zombie:
+        lease.bury(zombie.held, storage)
+        with pytest.raises(LeaseLost):
+            zombie.check()
+    assert lease.latest("toy", storage).ended == "died"
+
+
+def test_how_a_night_ended_stands_in_its_lease(storage):
+    with pytest.raises(ZeroDivisionError), hold(storage):
+        raise ZeroDivisionError
+    assert lease.latest("toy", storage).ended == "ZeroDivisionError"
+
+
+def test_a_heartbeat_moves_the_time(storage, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
+    with hold(storage) as mine:
+        first = mine.held.beat
+        deadline = time.monotonic() + 60
+        while lease.latest("toy", storage).beat == first and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lease.latest("toy", storage).beat > first
