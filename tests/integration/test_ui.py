@@ -33,6 +33,7 @@ def test_the_page_shows_the_store_of_the_nights_and_ends_with_the_command(home, 
     finally:
         command.send_signal(signal.SIGTERM)
         command.wait(120)
+        command.stdout.close()
     _until(lambda: not answers(f"{url}/health"))
 
 
