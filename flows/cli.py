@@ -158,6 +158,9 @@ def _show_status(state: dict[str, Any]) -> None:
         (n["logical_date"], n["outcome"], number(n["metric"]), n["reason"]) for n in state["nights"]
     ]
     grid("Last nights", ("night", "outcome", state["metric"], "reason"), rows)
+    for warning in (*state["died"], state["champion_too_old"]):
+        if warning:
+            out.print(f"[yellow]{warning}[/]", highlight=False, soft_wrap=True)
     out.print(f"schedule: {state['schedule']}; {state['served']}", highlight=False)
 
 
@@ -236,6 +239,19 @@ def schedule(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
             from flows.scheduling import serve
 
             serve(pipeline)
+
+
+@app.command()
+def doctor(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
+    """What keeps nights from running, and the command that mends it; exit code 1 if something."""
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.doctor import broken, examine, told
+
+        found = examine(pipeline_of(conf))
+        rows = [(f.about, f.state, f.said, f.mend) for f in found]
+        columns = ("what", "state", "found", "mend it with")
+        answer(told(found), as_json=as_json, table=lambda: grid("Doctor", columns, rows))
+        raise typer.Exit(console.FAILED if broken(found) else console.DONE)
 
 
 def main() -> None:

@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 
+from flows import missed
+from flows.kept import KeptSteps
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.stopping import NightStopped, stoppable
 from infra.failpoints import failpoint
 from infra.settings import Settings
-from infra.storage import open_storage
+from infra.storage import Storage, open_storage
 from model_registry.errors import RegistryUnreachable
 from model_registry.state import Champion
 from tasks import nights, questions
@@ -25,31 +26,22 @@ from tasks.choices import check
 from tasks.config import Pipeline
 from tasks.datasets.errors import DataError
 from tasks.decide import decide
-from tasks.evaluate import evaluate
-from tasks.ingest import ingest
 from tasks.lease import Lease, LeaseLost, holding
 from tasks.notify import notify
-from tasks.prepare import prepare
 from tasks.promotions import open_promotions, seen_by
 from tasks.provenance import facts_of
 from tasks.references import (
-    Against,
-    ChampionScores,
     Evaluation,
     Night,
     Prepared,
     Registered,
     Snapshot,
-    Trained,
     Validated,
     Verdict,
 )
-from tasks.register import register, score_champion
 from tasks.report import report
-from tasks.steps import Steps
 from tasks.track import finish_run, log_candidates, settle_run, start_run
 from tasks.train import train
-from tasks.validate import validate
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +63,8 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
 
     Args:
         pipeline: What to compute.
-        logical_date: The day whose night this is; today in UTC, or the day it was scheduled for.
+        logical_date: The day whose night this is; by default the day it was scheduled for, or
+            today, where the schedule's cron is read.
         force: Run it whatever is known already, and compute every step anew.
 
     Returns:
@@ -86,27 +79,43 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     check(pipeline)
     settings = Settings()
     storage = open_storage(settings)
-    day = logical_date or _scheduled_day()
+    scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
+    day = logical_date or missed.logical_day(scheduled, pipeline.schedule)
     with holding(pipeline.name, day, storage, flow_run_id=flow_run.id) as lease, stoppable():
         reap(pipeline.name, settings, storage, own=lease.held)
         finished = None if force else nights.load(pipeline.name, day, storage)
         if finished is not None and finished.outcome != "failed":
             logger.info("night %s is finished: %s; nothing to do", day, finished.reason)
             return finished
-        night = _Steps(pipeline, day, lease, force=force).run()
+        skipped = None
+        if logical_date is None and deployment.id is not None:  # nobody started it by hand
+            skipped = _skipped(pipeline, day, scheduled, storage)
+        night = skipped or _Steps(pipeline, day, lease, force=force).run()
         lease.check()
         nights.save(night, storage)
         failpoint("after_save")
-        notify(night)
+        now, serves = datetime.now(UTC), night.champion_after
+        notify(night, nights.too_old(pipeline.schedule, pipeline.name, serves, now, storage))
     if night.outcome == "failed":
         raise NightFailed(night)
     return night
 
 
-def _scheduled_day() -> date:
-    """The UTC day this run was scheduled for: a late run still does its own night."""
-    scheduled: datetime | None = flow_run.scheduled_start_time
-    return (scheduled or datetime.now(UTC)).astimezone(UTC).date()
+def _skipped(pipeline: Pipeline, day: date, scheduled: datetime, storage: Storage) -> Night | None:
+    """A scheduled night that should not run; one that should covers those that were missed."""
+    facts = {"pipeline": pipeline.name, "outcome": "skipped", "seed": pipeline.seed}
+    now = datetime.now(UTC)
+    facts["finished_at"] = now.isoformat(timespec="seconds")
+    why = missed.why_skipped(pipeline.schedule, scheduled, now)
+    if why is not None:
+        return Night(**facts, logical_date=day.isoformat(), reason=why)
+    for other in missed.covered(
+        pipeline.schedule, scheduled, nights.recorded(pipeline.name, storage)
+    ):
+        logger.warning("night %s was missed; this one covers it", other)
+        reason = f"covered by night {day}: no process ran when it was due"
+        nights.save(Night(**facts, logical_date=other.isoformat(), reason=reason), storage)
+    return None
 
 
 class _Steps:
@@ -120,9 +129,9 @@ class _Steps:
         self.force = force
         self.storage = open_storage(settings)
         self.work = settings.work / pipeline.name
-        self.steps = Steps(self.work / "steps", self.storage, fresh=force)
+        self.kept = KeptSteps(pipeline, day, fresh=force)
         self.facts: dict[str, Any] = {"pipeline": pipeline.name, "logical_date": day.isoformat()}
-        self.facts["seed"] = pipeline.seed
+        self.facts |= {"seed": pipeline.seed, "settings_digest": questions.of_night(pipeline)}
         self.seconds: dict[str, float] = {}
         self.snapshot: Snapshot | None = None
         self.validated: Validated | None = None
@@ -146,7 +155,7 @@ class _Steps:
             logger.debug("night %s broke", self.day, exc_info=True)
             self.facts |= {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
             if not isinstance(error, RegistryUnreachable):
-                self.steps.forget("champion", "register")  # they may be why
+                self.kept.forget("champion", "register")  # they may be why
         self._report()
         night = self._night()
         finish_run(night)
@@ -155,7 +164,7 @@ class _Steps:
     def _refused(self, reason: str) -> None:
         """The data are at fault: the next run reads the source again."""
         self.facts |= {"reason": reason, "refused_by": "contract"}
-        self.steps.forget("ingest")
+        self.kept.forget("ingest")
 
     def _stopped(self, stop: BaseException) -> None:
         """Somebody ended the process: say what is kept, leave nothing running."""
@@ -167,8 +176,23 @@ class _Steps:
         self.facts |= {"outcome": "failed", "reason": f"{reason}; run it again to go on"}
         night = self._night()
         logger.error("night %s: %s", self.day, night.reason)
+        self.lease.check()
         nights.save(night, self.storage)
         finish_run.fn(night, "KILLED")
+
+    def _nothing_new(self, snapshot: Snapshot) -> bool:
+        """Whether an earlier night gave the same rows to the same settings and code."""
+        same = None
+        if not self.force:
+            asked = (snapshot.digest, str(self.facts["settings_digest"]))
+            same = nights.same_as(self.pipeline.name, self.day, *asked, self.storage)
+        if same is not None:
+            champion = open_promotions(self.pipeline).state().champion
+            version = champion.version if champion else None
+            self.facts |= {"champion_before": version, "champion_after": version}
+            reason = f"nothing new since night {same.logical_date}: same rows, settings and code"
+            self.facts |= {"outcome": "skipped", "reason": f"{reason}; --force runs it anyway"}
+        return same is not None
 
     def _data(self) -> None:
         """From the source to encoded rows; a refused batch leaves `prepared` empty."""
@@ -178,41 +202,21 @@ class _Steps:
             self.facts["run_id"] = start_run(pipeline, day)
             self.lease.note(run_id=self.facts["run_id"])
         with self._timed("ingest"):
-            asked = questions.of_ingest(pipeline, day)
-            self.snapshot = snapshot = self.steps.once(
-                "ingest", Snapshot, asked, lambda: ingest(pipeline, day), keys=lambda s: [s.key]
-            )
+            self.snapshot = snapshot = self.kept.ingested()
             self.facts["data_digest"] = snapshot.digest
+        watched = pipeline.contract.max_age_hours is not None  # nothing new may be a breach
+        if not watched and self._nothing_new(snapshot):
+            return
         with self._timed("validate"):
-            self.validated = self._validated(snapshot)
+            self.validated = self.kept.validated(snapshot)
         if not self.validated.accepted or self.validated.clean is None:
             self._refused(self.validated.reason)
             return
+        if watched and self._nothing_new(snapshot):
+            return
         with self._timed("prepare"):
-            self.prepared = self._prepared(self.validated.clean)
+            self.prepared = self.kept.prepared(self.validated.clean)
             self.facts["test_digest"] = self.prepared.test_digest
-
-    def _validated(self, snapshot: Snapshot) -> Validated:
-        pipeline, day = self.pipeline, self.day
-        return self.steps.once(
-            "validate",
-            Validated,
-            questions.of_validate(
-                pipeline, snapshot, day, nights.before(pipeline.name, day, self.storage)
-            ),
-            lambda: validate(pipeline, snapshot, day),
-            files=lambda said: [Path(said.data_docs)] if said.data_docs else [],
-            keys=lambda said: [said.clean.key] if said.clean else [],
-        )
-
-    def _prepared(self, clean: Snapshot) -> Prepared:
-        return self.steps.once(
-            "prepare",
-            Prepared,
-            questions.of_prepare(self.pipeline, clean),
-            lambda: prepare(self.pipeline, clean),
-            files=lambda made: [Path(made.directory)],
-        )
 
     def _models(self, snapshot: Snapshot, prepared: Prepared) -> None:
         """From encoded rows to a verdict, and to Production when the verdict allows it."""
@@ -222,15 +226,15 @@ class _Steps:
             facts["candidates"] = trained
         with self._timed("evaluate"):
             seen = seen_by(open_promotions(pipeline), self.day)
-            champion = self._champion(prepared, seen.champion)
-            self.evaluation = evaluation = self._evaluated(prepared, trained, champion)
+            champion = self.kept.champion(prepared, seen.champion)
+            self.evaluation = evaluation = self.kept.evaluated(prepared, trained, champion)
             facts["champion_before"] = champion.version if champion else None
             facts["champion_after"] = facts["champion_before"]
             facts["challenger"] = evaluation.challenger
         with self._timed("register"):
             facts["run_id"] = settle_run(pipeline, facts["run_id"])
             log_candidates(pipeline, facts["run_id"], snapshot, prepared, trained, evaluation)
-            registered = self._registered(prepared, trained, evaluation)
+            registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
             looks = seen.looks.get(prepared.test_digest, 0)
@@ -242,39 +246,6 @@ class _Steps:
             facts |= self._concluded(snapshot, evaluation, registered, seen.champion, verdict)
             failpoint("after_promote")
         facts |= evaluation.in_production(promoted=facts["outcome"] == "promoted")
-
-    def _champion(self, prepared: Prepared, expected: Champion | None) -> ChampionScores | None:
-        """The answers of whom the night is judged against, by the ledger."""
-        return self.steps.once(
-            "champion",
-            Against,
-            questions.of_champion(expected.digest if expected else None, prepared),
-            lambda: Against(champion=score_champion(self.pipeline, prepared, expected)),
-            files=lambda said: [Path(said.champion.probabilities)] if said.champion else [],
-        ).champion
-
-    def _evaluated(
-        self, prepared: Prepared, trained: tuple[Trained, ...], champion: ChampionScores | None
-    ) -> Evaluation:
-        rows = champion.probabilities if champion else None
-        return self.steps.once(
-            "evaluate",
-            Evaluation,
-            questions.of_evaluate(self.pipeline, prepared, trained, champion),
-            lambda: evaluate(self.pipeline, prepared, trained, rows),
-            files=lambda said: [Path(said.directory)],
-        )
-
-    def _registered(
-        self, prepared: Prepared, trained: tuple[Trained, ...], evaluation: Evaluation
-    ) -> Registered:
-        pipeline, run_id, day = self.pipeline, self.facts["run_id"], self.day
-        return self.steps.once(
-            "register",
-            Registered,
-            questions.of_register(pipeline, prepared, trained, evaluation, day),
-            lambda: register(pipeline, prepared, trained, evaluation, run_id, day),
-        )
 
     def _concluded(
         self,

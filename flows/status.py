@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.reaping import reap
@@ -49,6 +50,13 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
             for night in found
         ],
         "died": died,
+        "champion_too_old": nights.too_old(
+            pipeline.schedule,
+            pipeline.name,
+            state.champion.version if state.champion else None,
+            datetime.now(UTC),
+            storage,
+        ),
         "schedule": f"{pipeline.schedule.cron} ({pipeline.schedule.timezone})",
         "served": _served(pipeline, settings),
     }

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
     webhook: SecretStr = Field(SecretStr(""), description="URL that hears how nights end.")
+    notify: SecretStr = Field(
+        SecretStr(""), description="Addresses as apprise writes them, apart by blanks."
+    )
 
     @property
     def store_uri(self) -> str:

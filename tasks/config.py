@@ -216,6 +216,12 @@ class Schedule(Frozen):
 
     cron: str = Field("0 2 * * *", description="Five fields: minute hour day month weekday.")
     timezone: str = Field("UTC", description="IANA name; UTC has no daylight saving.")
+    max_late_hours: float | None = Field(
+        None, gt=0, description="A night that begins later than this is skipped."
+    )
+    max_champion_age_days: float | None = Field(
+        None, gt=0, description="A champion trained longer ago is warned of."
+    )
 
 
 DEFAULT_GATES = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, datetime
 
 from infra.storage import NotFound, Storage
+from tasks.config import Schedule
 from tasks.references import Night
 
 
@@ -38,3 +40,68 @@ def before(pipeline: str, day: date, storage: Storage, limit: int = 14) -> list[
     folder = f"validations/{pipeline}/"
     dates = (key.removeprefix(folder).removesuffix(".json") for key in storage.keys(folder))
     return [found for found in dates if found < day.isoformat()][-limit:]
+
+
+def recorded(pipeline: str, storage: Storage) -> list[str]:
+    """The logical dates that have a record, oldest first."""
+    folder = f"nights/{pipeline}/"
+    return [name.removeprefix(folder).removesuffix(".json") for name in storage.keys(folder)]
+
+
+def newest_first(pipeline: str, storage: Storage, limit: int = 400) -> Iterator[Night]:
+    """Records, read one by one as they are asked for."""
+    for name in sorted(storage.keys(f"nights/{pipeline}/"), reverse=True)[:limit]:
+        yield Night.model_validate_json(storage.get(name))
+
+
+def same_as(
+    pipeline: str, day: date, data_digest: str, settings_digest: str, storage: Storage
+) -> Night | None:
+    """The night that already judged these rows under these settings, if it still counts.
+
+    That is the last night that came to a verdict, and the night of the champion it left: both
+    would only come to their verdicts again.
+    """
+    last: Night | None = None
+    for night in newest_first(pipeline, storage):
+        if night.outcome not in ("promoted", "kept") or night.logical_date >= day.isoformat():
+            continue
+        last = last or night
+        counts = night is last or night.version == last.champion_after
+        if counts and (night.data_digest, night.settings_digest) == (data_digest, settings_digest):
+            return night.model_copy(update={"champion_after": last.champion_after})
+        if night.version == last.champion_after:
+            return None
+    return None
+
+
+def trained_at(pipeline: str, version: str, storage: Storage) -> datetime | None:
+    """When the night that made a version ended; None where no record names it."""
+    made = (n for n in newest_first(pipeline, storage) if n.version == version)
+    night = next(made, None)
+    return datetime.fromisoformat(night.finished_at) if night else None
+
+
+def too_old(
+    schedule: Schedule, pipeline: str, version: str | None, now: datetime, storage: Storage
+) -> str | None:
+    """A sentence about a champion trained longer ago than the pipeline allows.
+
+    Args:
+        schedule: Says how old it may be.
+        pipeline: Its name.
+        version: In Production.
+        now: With a time zone.
+        storage: Holds the records.
+    """
+    limit = schedule.max_champion_age_days
+    made = trained_at(pipeline, version, storage) if version and limit is not None else None
+    if made is None or limit is None:
+        return None
+    days = (now - made).total_seconds() / 86_400
+    if days <= limit:
+        return None
+    return (
+        f"champion v{version} was trained {days:.0f} days ago, more than "
+        f"schedule.max_champion_age_days = {limit:g}; see why the nights since kept it"
+    )

@@ -5,32 +5,86 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
+from typing import Literal
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
 from infra.settings import Settings
+from model_registry.redaction import redacted, without_secrets
 from tasks.references import Night
 
 logger = logging.getLogger(__name__)
+
+Kind = Literal["success", "failure", "warning"]
 
 TIMEOUT_SECONDS = 10
 
 
 @task
-def notify(night: Night) -> None:
-    """Leave the night's page in Prefect, and send one message where a webhook is set.
+def notify(night: Night, old_champion: str | None = None) -> None:
+    """Leave the night's page in Prefect, and tell the team where addresses are set.
 
-    A message that cannot be sent is a warning: the night is over and stands as recorded.
+    The webhook hears of every night; Slack, mail and whatever else apprise knows hear what a
+    person wants to be woken for: `worth_telling`. A message that cannot be sent is a warning:
+    the night is over and stands as recorded.
+
+    Args:
+        night: Its record.
+        old_champion: A sentence, where Production was trained too long ago.
     """
-    create_markdown_artifact(
-        key=f"night-{night.pipeline}".replace("_", "-"),
-        markdown=page(night),
-        description=f"{night.logical_date}: {night.outcome}",
-    )
-    webhook = Settings().webhook.get_secret_value()
-    if webhook:
+    try:
+        create_markdown_artifact(
+            key=f"night-{night.pipeline}".replace("_", "-"),
+            markdown=page(night),
+            description=f"{night.logical_date}: {night.outcome}",
+        )
+    except Exception as error:
+        logger.warning("no page in Prefect, the night stands: %s", type(error).__name__)
+    settings = Settings()
+    if webhook := settings.webhook.get_secret_value():
         _send(webhook, night)
+    if addresses := settings.notify.get_secret_value():
+        for title, kind in worth_telling(night, old_champion):
+            said = old_champion if kind == "warning" else night.reason
+            announce(addresses, title, redacted(said or ""), kind)
+
+
+def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, Kind]]:
+    """Titles and kinds of the messages about a night: promoted, failed, refused, too old."""
+    name = f"{night.pipeline}, night {night.logical_date}"
+    told: list[tuple[str, Kind]] = []
+    if night.outcome == "promoted":
+        told.append((f"{name}: v{night.version} promoted", "success"))
+    elif night.outcome == "failed":
+        refused = night.refused_by == "contract"
+        told.append((f"{name}: " + ("data refused" if refused else "failed"), "failure"))
+    if old_champion:
+        told.append((f"{night.pipeline}: champion too old", "warning"))
+    return told
+
+
+def announce(addresses: str, title: str, body: str, kind: Kind) -> list[str]:
+    """Send one message to every address; returns the services that took it.
+
+    Args:
+        addresses: apprise's URLs (`slack://...`, `mailto://...`, `json://...`), apart by blanks.
+        title: One line.
+        body: The reason, without secrets.
+        kind: Colours the message.
+    """
+    from apprise import Apprise, NotifyType
+
+    told = []
+    for number, address in enumerate(addresses.split(), 1):
+        service = Apprise.instantiate(address, suppress_exceptions=True)
+        if service is None:
+            logger.warning("NOCTURNE_NOTIFY: address %d is none that apprise knows", number)
+        elif service.notify(body=body, title=title, notify_type=NotifyType(kind)):
+            told.append(str(service.service_name))
+        else:
+            logger.warning("%s (address %d) not told: %s", service.service_name, number, title)
+    return told
 
 
 def page(night: Night) -> str:
@@ -55,7 +109,8 @@ def page(night: Night) -> str:
 
 def _send(webhook: str, night: Night) -> None:
     text = f"{night.pipeline}, night {night.logical_date}: {night.outcome}. {night.reason}"
-    body = json.dumps({"text": text, "night": night.model_dump(mode="json")}).encode()
+    told = without_secrets({"text": text, "night": night.model_dump(mode="json")})
+    body = json.dumps(told).encode()
     headers = {"Content-Type": "application/json"}
     try:
         request = urllib.request.Request(webhook, body, headers)  # noqa: S310 - the team's own URL

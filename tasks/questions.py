@@ -30,11 +30,13 @@ TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/ragged.py", "tasks
             "tasks/evaluation/calibration.py")  # fmt: skip
 MEASURING = ("tasks/evaluate.py", "tasks/evaluation")
 SCORING = ("tasks/inference", "tasks/register.py", "tasks/sequences")
+GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statistics.py")
 LIBRARIES = {
     READING: ("pandas", "pyarrow"),
     JUDGING: ("great-expectations", "pandas"),
     PREPARING: ("numpy", "pandas", "pyarrow", "tokenizers"),
     TRAINING: ("imbalanced-learn", "keras", "numpy", "scikit-learn", "tensorflow"),
+    GATING: ("numpy", "scipy"),
     SCORING: ("keras", "mlflow", "tensorflow"),
     MEASURING: ("matplotlib", "numpy", "scipy"),
 }
@@ -129,6 +131,12 @@ def of_register(
         "configuration": pipeline.model_dump(mode="json"),
         "code": code(SCORING),
     }
+
+
+def of_night(pipeline: Pipeline) -> str:
+    """Digest of the settings and code of a whole night, its seed among them."""
+    settings = pipeline.model_dump(mode="json", exclude={"schedule", "description"})
+    return digest_of([settings, *(code(places) for places in LIBRARIES)])
 
 
 @cache

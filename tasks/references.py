@@ -249,6 +249,7 @@ class Night(Reference):
     champion_before: str | None = None
     champion_after: str | None = None
     data_digest: str | None = None
+    settings_digest: str | None = Field(None, description="sha256 over settings, seed and code.")
     test_digest: str | None = None
     candidates: tuple[Trained, ...] = ()
     challenger: str | None = None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import keras
+if TYPE_CHECKING:
+    import keras
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -17,6 +21,8 @@ def save(model: keras.Model, path: Path) -> None:
         model: A functional model.
         path: Ends in `.keras`; the folder is made where absent.
     """
+    import keras
+
     bare = keras.Model.from_config(model.get_config())
     bare.set_weights(model.get_weights())
     write(path, lambda file: bare.save(file.name))
@@ -28,6 +34,9 @@ def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
     Args:
         path: Where to; the folder is made where absent.
         content: Writes to the file it is given.
+
+    Raises:
+        OSError: the disk refused; where it is full, the message says so and what to do.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
@@ -37,6 +46,11 @@ def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        said = f"disk full writing {path}: free some space, then run it again"
+        raise OSError(error.errno, said) from None
     finally:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

@@ -7,7 +7,6 @@ of Python's and NumPy's generators. Batches need nothing kept: they follow from 
 
 from __future__ import annotations
 
-import errno
 import logging
 import random
 from collections.abc import Sequence
@@ -88,10 +87,8 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         try:
             write(self._path, lambda file: pack(file, values, arrays))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             if not self._warned:
-                why = "disk full writing" if full else f"{error.strerror} at"
-                logger.warning("%s %s: a kill would cost all epochs so far", why, self._path)
+                logger.warning("%s; until then a kill costs all epochs so far", error.strerror)
             self._warned = True
 
     def _variables(self) -> list[Any]:

@@ -1,0 +1,210 @@
+"""What keeps nights from running, each finding with the command that mends it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from infra.settings import Settings
+from infra.storage import Storage, StorageError, open_storage
+from tasks.config import Pipeline
+
+TIMEOUT_SECONDS = 10
+LEAST_FREE_BYTES = 2 * 1024**3
+CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
+# Prefect 3.8 starts no server, deploys nothing, or never fires a schedule with these
+KNOWN_BAD = {"fastapi": (0, 151), "sqlalchemy": (2, 1)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: What.
+        state: "fine", "worth knowing" or "broken".
+        said: What was found.
+        mend: The command or step that mends it; empty where nothing is to be done.
+    """
+
+    about: str
+    state: Literal["fine", "worth knowing", "broken"]
+    said: str
+    mend: str = ""
+
+
+def examine(pipeline: Pipeline) -> list[Finding]:
+    """Look at everything a night of a pipeline needs; nothing waits longer than 15 s."""
+    settings = Settings()
+    found = [*_versions(), *_disk(settings)]
+    try:
+        storage = open_storage(settings)
+        found += [*_store(storage), *_nights(pipeline, settings, storage)]
+    except StorageError as error:
+        found.append(Finding("store", "broken", str(error), "set NOCTURNE_STORE"))
+    return [*found, _mlflow(settings), *_prefect(pipeline, settings)]
+
+
+def broken(findings: list[Finding]) -> bool:
+    """Whether a night would suffer."""
+    return any(finding.state == "broken" for finding in findings)
+
+
+def told(findings: list[Finding]) -> dict[str, Any]:
+    """The findings as plain values."""
+    return {"broken": broken(findings), "findings": [asdict(each) for each in findings]}
+
+
+def _versions() -> Iterator[Finding]:
+    """Installed versions against the pins, and against those known not to work together."""
+    mend = "pip install --constraint constraints.txt --editable ."
+    for name, first_bad in KNOWN_BAD.items():
+        if _numbers(version(name)) >= first_bad:
+            limit = ".".join(map(str, first_bad))
+            said = f"{version(name)} is installed; Prefect needs {name} before {limit}"
+            yield Finding(name, "broken", said, mend)
+    pins = dict(line.split("==") for line in CONSTRAINTS.read_text("utf-8").split())
+    apart = [f"{name} {_installed(name)} (pinned {pin})" for name, pin in pins.items()
+             if _installed(name) not in (None, pin)]  # fmt: skip
+    if apart:
+        said = f"{len(apart)} differ from the pins: {', '.join(apart[:5])}"
+        yield Finding("versions", "worth knowing", said, mend)
+    else:
+        yield Finding("versions", "fine", f"as pinned; Prefect {version('prefect')}")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    home = settings.home.resolve()
+    there = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    said = f"{free / 1024**3:.1f} GB free at {there}"
+    if free < LEAST_FREE_BYTES:
+        mend = f"free some space, or set NOCTURNE_HOME; {settings.work} may be removed"
+        yield Finding("disk", "broken", f"{said}; a night may need 2 GB", mend)
+    else:
+        yield Finding("disk", "fine", said)
+
+
+def _store(storage: Storage) -> Iterator[Finding]:
+    try:
+        honours = storage.honours_conditional_writes()
+    except StorageError as error:
+        yield Finding("store", "broken", str(error), "set NOCTURNE_STORE to a store that answers")
+        return
+    if honours:
+        yield Finding("store", "fine", f"{storage.uri} answers and lets one writer win")
+    else:
+        said = f"{storage.uri} does not honour `if_absent`: two nights may run at once"
+        yield Finding("store", "broken", said, "set NOCTURNE_STORE to a store that honours it")
+
+
+def _nights(pipeline: Pipeline, settings: Settings, storage: Storage) -> Iterator[Finding]:
+    """A dead night, a failed one, an old champion."""
+    from flows.reaping import reap
+    from tasks import lease, nights
+
+    name, again = pipeline.name, "nocturne retrain CONF --date"
+    for held in lease.dead(name, storage, time.time()):
+        yield Finding("lease", "broken", f"night {held.logical_date} died (pid {held.pid} on "
+                      f"{held.host})", f"{again} {held.logical_date}")  # fmt: skip
+    reap(name, settings, storage)
+    last = next(nights.newest_first(name, storage), None)
+    if last is None:
+        yield Finding("nights", "fine", "none yet")
+        return
+    said = f"{last.logical_date} {last.outcome}: {last.reason}"
+    bad = last.outcome == "failed"
+    mend = f"{again} {last.logical_date}" if bad else ""
+    yield Finding("nights", "broken" if bad else "fine", said, mend)
+    champion = next((n.champion_after for n in nights.newest_first(name, storage, 30)
+                     if n.champion_after), None)  # fmt: skip
+    old = nights.too_old(pipeline.schedule, name, champion, datetime.now(UTC), storage)
+    if old:
+        yield Finding("champion", "worth knowing", old, "nocturne status CONF")
+
+
+def _mlflow(settings: Settings) -> Finding:
+    from model_registry.errors import RegistryError
+    from model_registry.redaction import redacted
+    from model_registry.runs import Runs
+
+    address = redacted(settings.mlflow_uri)
+    try:
+        Runs(settings.mlflow_uri, "doctor").client.search_experiments(max_results=1)
+    except RegistryError as error:
+        return Finding("MLflow", "broken", str(error), "start it, or correct NOCTURNE_MLFLOW_URL")
+    except Exception as error:  # MLflow's own, in its own words
+        said = redacted(str(error)).splitlines()[0][:200]
+        mend = "start it, or correct NOCTURNE_MLFLOW_URL"
+        return Finding("MLflow", "broken", f"{address}: {said}", mend)
+    return Finding("MLflow", "fine", f"{address} answers")
+
+
+def _prefect(pipeline: Pipeline, settings: Settings) -> Iterator[Finding]:
+    """Whether somebody serves the schedule, and why nights that are due do not begin."""
+    serve = "nocturne schedule CONF"
+    url = settings.prefect_url
+    if not url:
+        said = "embedded; the schedule is served only while `nocturne schedule` runs"
+        yield Finding("Prefect", "worth knowing", said, serve)
+        return
+    try:
+        runs = _asked(url, pipeline.name)
+    except OSError as error:
+        yield Finding("Prefect", "broken", f"{url} does not answer: {error}",
+                      "start it, or correct NOCTURNE_PREFECT_URL")  # fmt: skip
+        return
+    yield Finding("Prefect", "fine", f"{url} answers")
+    if not runs:
+        yield Finding("schedule", "broken", "no night is due: the deployment is not served", serve)
+        return
+    now = datetime.now(UTC)
+    due = [datetime.fromisoformat(run["expected_start_time"]) for run in runs]
+    late = [moment for moment in due if (now - moment).total_seconds() > 60]
+    if late:
+        said = f"{len(late)} nights are late, the first due {late[0]:%Y-%m-%d %H:%M} UTC: "
+        yield Finding("schedule", "broken", said + _why(runs[0]), serve)
+    else:
+        yield Finding("schedule", "fine", f"next night due {due[0]:%Y-%m-%d %H:%M} UTC")
+
+
+def _why(run: dict[str, Any]) -> str:
+    """Why Prefect has not begun a run."""
+    if run["state_name"] == "AwaitingConcurrencySlot":
+        return "another run holds the one slot; one that was killed frees it after 5 minutes"
+    return "no process serves or works the deployment"
+
+
+def _asked(url: str, name: str) -> list[dict[str, Any]]:
+    """Scheduled runs of the deployment, the earliest first."""
+    query = {
+        "deployments": {"name": {"any_": [name]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": 50,
+    }
+    request = urllib.request.Request(  # noqa: S310 - the address the user set
+        f"{url}/flow_runs/filter", json.dumps(query).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        runs: list[dict[str, Any]] = json.load(response)
+    return runs

@@ -1,0 +1,99 @@
+"""Small whole nights that are killed at a named moment, and what must hold afterwards."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+from tests.command_line import SMALL_PIPELINE, Home
+
+DAY = "2026-03-01"
+TINY = {
+    **SMALL_PIPELINE,
+    "name": "tiny",
+    "candidates": [
+        SMALL_PIPELINE["candidates"][0],
+        {
+            "name": "words",
+            "architecture": {"name": "averaged_embeddings", "options": {"embedding": 32}},
+            "training": {"epochs": 8, "learning_rate": 0.03},
+        },
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night of one home, run as often as it takes."""
+
+    home: Home
+    conf: str
+    day: str = DAY
+
+    def on(self, day):
+        return replace(self, day=day)
+
+    @property
+    def command(self):
+        return [sys.executable, "-m", "flows.cli", "retrain", self.conf, "--date", self.day]
+
+    def run(self, failpoint="", *options):
+        """Run it to its end, which may be a failpoint; a starved server has time to begin."""
+        environment = {**self.environment, "NOCTURNE_FAILPOINT": failpoint}
+        return subprocess.run(
+            [*self.command, *options],
+            cwd=self.home.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1_500,
+            check=False,
+        )
+
+    @property
+    def environment(self):
+        patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600"}
+        return self.home.environment | patience
+
+    @property
+    def place(self):
+        return self.home.path / ".nocturne"
+
+    def record(self):
+        return json.loads(
+            (self.place / "store" / "nights" / "tiny" / f"{self.day}.json").read_text()
+        )
+
+    def runs(self):
+        """MLflow's runs: status by id."""
+        return dict(query(self.place / "mlflow.db", "select run_uuid, status from runs"))
+
+    def versions(self):
+        sql = "select version, current_stage from model_versions order by version"
+        return [(str(v), stage) for v, stage in query(self.place / "mlflow.db", sql)]
+
+    def flow_states(self):
+        database = self.place / "prefect" / "prefect.db"
+        return [state for (state,) in query(database, "select state_type from flow_run")]
+
+
+def query(database, sql):
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def as_if_nothing_had_happened(night):
+    """One record, one version, who serves is who won, nothing running anywhere."""
+    record = night.record()
+    assert record["outcome"] == "promoted", record["reason"]
+    assert record["challenger"] == "words"
+    assert record["champion_before"] is None
+    assert (record["version"], record["stage"]) == ("1", "Production")
+    assert night.versions() == [("1", "Production")]
+    assert night.runs()[record["run_id"]] == "FINISHED"
+    assert "RUNNING" not in night.runs().values()
+    assert "RUNNING" not in night.flow_states()

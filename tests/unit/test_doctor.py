@@ -1,0 +1,142 @@
+"""The doctor finds what is broken, and names what mends it."""
+
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from flows import doctor
+from infra.local import LocalStorage
+from infra.settings import Settings
+from tasks import nights
+from tasks.config import Pipeline
+from tasks.references import Night
+from tests.servers import free_port
+
+TOY = Pipeline.model_validate(
+    {
+        "name": "toy",
+        "source": {"reader": "synthetic"},
+        "columns": {"label": "topic", "text": "text"},
+        "candidates": [{"name": "floor", "architecture": "averaged_embeddings"}],
+        "schedule": {"max_champion_age_days": 30},
+    }
+)
+
+
+def by_name(findings):
+    return {finding.about: finding for finding in findings}
+
+
+def test_this_environment_has_no_pair_that_is_known_to_fail():
+    found = by_name(doctor._versions())
+    assert found.keys().isdisjoint(doctor.KNOWN_BAD)
+
+
+def test_a_version_that_breaks_prefect_is_flagged_with_the_command(monkeypatch):
+    monkeypatch.setattr(doctor, "KNOWN_BAD", {"sqlalchemy": (1, 0)})
+    found = by_name(doctor._versions())["sqlalchemy"]
+    assert found.state == "broken"
+    assert "before 1.0" in found.said
+    assert found.mend.startswith("pip install --constraint constraints.txt")
+
+
+def test_a_disk_that_is_nearly_full_is_told_in_gigabytes(tmp_path, monkeypatch):
+    settings = Settings(home=tmp_path / "not" / "yet")
+    assert next(doctor._disk(settings)).state == "fine"
+    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 60)
+    found = next(doctor._disk(settings))
+    assert found.state == "broken"
+    assert "GB free at" in found.said
+
+
+class Forgetful(LocalStorage):
+    """A store that takes every condition for met."""
+
+    def honours_conditional_writes(self):
+        return False
+
+
+def test_a_store_that_lets_two_writers_win_is_broken(tmp_path):
+    assert next(doctor._store(LocalStorage(tmp_path))).state == "fine"
+    found = next(doctor._store(Forgetful(tmp_path)))
+    assert found.state == "broken"
+    assert "two nights may run at once" in found.said
+
+
+def test_a_failed_night_and_an_old_champion_are_found(tmp_path):
+    storage, settings = LocalStorage(tmp_path / "store"), Settings(home=tmp_path)
+    assert [f.said for f in doctor._nights(TOY, settings, storage)] == ["none yet"]
+    old = (datetime.now(UTC) - timedelta(days=50)).isoformat()
+    made = {"version": "1", "champion_after": "1", "finished_at": old, "reason": "better"}
+    for day, facts in {
+        "2026-03-01": {"outcome": "promoted", **made},
+        "2026-03-02": {"outcome": "failed", "reason": "disk full"},
+    }.items():
+        nights.save(Night(pipeline="toy", logical_date=day, **facts), storage)
+    found = by_name(doctor._nights(TOY, settings, storage))
+    assert found["nights"].state == "broken"
+    assert found["nights"].mend == "nocturne retrain CONF --date 2026-03-02"
+    assert "trained 50 days ago" in found["champion"].said
+
+
+@contextmanager
+def prefect(runs):
+    """A server that answers every question with these runs."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(runs).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield Settings(prefect_url=f"http://127.0.0.1:{server.server_port}/api")
+        server.shutdown()
+        thread.join()
+
+
+def run_due(hours, name="Scheduled"):
+    due = datetime.now(UTC) + timedelta(hours=hours)
+    return {"expected_start_time": due.isoformat(), "state_name": name}
+
+
+@pytest.mark.parametrize(
+    ("runs", "state", "said"),
+    [
+        ([], "broken", "no night is due: the deployment is not served"),
+        ([run_due(3), run_due(27)], "fine", "next night due"),
+        ([run_due(-30, "Late"), run_due(3)], "broken", "no process serves or works"),
+        ([run_due(-1, "AwaitingConcurrencySlot")], "broken", "another run holds the one slot"),
+    ],
+)
+def test_a_schedule_that_nobody_serves_is_told_apart_from_one_that_waits(runs, state, said):
+    with prefect(runs) as settings:
+        found = by_name(doctor._prefect(TOY, settings))["schedule"]
+    assert found.state == state
+    assert said in found.said
+    assert bool(found.mend) is (state == "broken")
+
+
+def test_a_prefect_that_is_away_is_broken_and_an_embedded_one_is_not():
+    away = Settings(prefect_url=f"http://127.0.0.1:{free_port()}/api")
+    found = list(doctor._prefect(TOY, away))
+    assert doctor.broken(found)
+    embedded = list(doctor._prefect(TOY, Settings(prefect_url="")))
+    assert not doctor.broken(embedded)
+    assert embedded[0].mend == "nocturne schedule CONF"
+
+
+def test_an_mlflow_that_is_away_is_told_with_what_to_do():
+    found = doctor._mlflow(Settings(mlflow_url=f"http://127.0.0.1:{free_port()}"))
+    assert found.state == "broken"
+    assert "NOCTURNE_MLFLOW_URL" in found.mend

@@ -1,0 +1,87 @@
+"""Who is told what, by a receiver on loopback that takes down every request."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tasks.notify import _send, announce, worth_telling
+from tests.measured_night import night
+from tests.servers import free_port
+
+# apprise reads its mail plugin, which asks for a module that Python 3.13 drops
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+@contextmanager
+def receiver(status=200):
+    """A server that keeps the bodies it is sent; yields its port and them."""
+    heard = []
+
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Takes) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port, heard
+        server.shutdown()
+        thread.join()
+
+
+def test_a_message_reaches_every_address():
+    with receiver() as (one, heard), receiver() as (two, also_heard):
+        addresses = f"json://127.0.0.1:{one}/a  json://127.0.0.1:{two}/b"
+        assert announce(addresses, "v7 promoted", "better by 0.05", "success") == ["JSON", "JSON"]
+    for messages in (heard, also_heard):
+        (message,) = messages
+        assert (message["title"], message["message"]) == ("v7 promoted", "better by 0.05")
+        assert message["type"] == "success"
+
+
+def test_addresses_that_fail_are_warnings_without_their_secrets(caplog):
+    with receiver(status=500) as (port, _):
+        addresses = (
+            f"json://ana:CANARY@127.0.0.1:{port}/ nonsense-CANARY "
+            f"json://127.0.0.1:{free_port()}/CANARY"
+        )
+        assert announce(addresses, "v7 promoted", "better", "success") == []
+    ours = [record.getMessage() for record in caplog.records if record.name == "tasks.notify"]
+    assert len(ours) == 3
+    assert "CANARY" not in " ".join(ours)
+
+
+@pytest.mark.parametrize(
+    ("facts", "old", "titles"),
+    [
+        ({"outcome": "promoted"}, None, ["tickets, night 2026-04-01: v7 promoted"]),
+        ({"outcome": "failed"}, None, ["tickets, night 2026-04-01: failed"]),
+        (
+            {"outcome": "failed", "refused_by": "contract"},
+            None,
+            ["tickets, night 2026-04-01: data refused"],
+        ),
+        ({"outcome": "kept"}, None, []),
+        ({"outcome": "skipped"}, "champion v6 is old", ["tickets: champion too old"]),
+    ],
+)
+def test_people_hear_what_they_should_be_woken_for(facts, old, titles):
+    assert [title for title, _ in worth_telling(night(**facts), old)] == titles
+
+
+def test_the_webhook_hears_the_whole_night_without_secrets():
+    reason = "source postgresql://ana:CANARY@db/tickets does not answer"
+    with receiver() as (port, heard):
+        _send(f"http://127.0.0.1:{port}/", night(outcome="failed", reason=reason))
+    (message,) = heard
+    assert message["night"]["outcome"] == "failed"
+    assert "CANARY" not in json.dumps(message)
+    assert "ana:***@db" in message["text"]
