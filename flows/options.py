@@ -20,7 +20,7 @@ By = Annotated[str | None, typer.Option(help="Who asks; the system's user name."
 def pipeline_of(conf: Path) -> Pipeline:
     """The pipeline of a file, every name in it known."""
     from tasks.choices import check
-    from tasks.config import load_pipeline
+    from tasks.pipeline_file import load_pipeline
 
     pipeline = load_pipeline(conf)
     check(pipeline)

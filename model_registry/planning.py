@@ -158,6 +158,8 @@ _FORWARD = (PROMOTE, APPROVE, ADOPT)
 
 def _earlier(state: State, to: str | None, unfit: Unfit, *, cancels: bool) -> tuple[Champion, str]:
     """Whom to go back to, and what is to be said about the choice."""
+    if state.champion is None and state.pending is None:
+        raise RegistryError("rollback: nothing is in Production; there is nothing to go back from")
     choices = [*state.past, *([state.champion] if cancels and state.champion else [])]
     if to is None:
         if state.pending is not None and not cancels:

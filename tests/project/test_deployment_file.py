@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from tasks.config import Pipeline, load_pipeline
+from tasks.config import Pipeline
+from tasks.pipeline_file import load_pipeline
 
 ROOT = Path(__file__).parents[2]
 

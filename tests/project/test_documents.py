@@ -9,8 +9,9 @@ import typer.main
 from flows.cli import app
 from model_registry.gates import GATES
 from tasks.architectures import ARCHITECTURES
-from tasks.config import Pipeline, load_pipeline
+from tasks.config import Pipeline
 from tasks.datasets import READERS
+from tasks.pipeline_file import load_pipeline
 from tasks.resampling import STRATEGIES
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
 

@@ -68,7 +68,7 @@ def test_no_tracked_file_is_a_dataset_or_names_this_machine():
     paths = [ROOT / name for name in tracked if name and (ROOT / name).is_file()]
     assert [path for path in paths if path.stat().st_size > 1_000_000] == []
     here = str(ROOT.parent) + "/"
-    if len(ROOT.parent.parts) > 1:
+    if len(ROOT.parent.parts) > 2:  # `/tmp` is no machine in particular
         texts = {path: path.read_bytes() for path in paths}
         assert [path for path, text in texts.items() if here.encode() in text] == []
 

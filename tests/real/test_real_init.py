@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from infra.local import LocalStorage
-from tasks.config import load_pipeline
 from tasks.datasets.drafting import Options, initialise
 from tasks.datasets.guessing import Given
 from tasks.datasets.intake import take_in
+from tasks.pipeline_file import load_pipeline
 from tasks.validate import judge
 
 FOLDER = os.environ.get("NOCTURNE_REAL_DATA")

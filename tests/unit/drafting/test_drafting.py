@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from infra.local import LocalStorage
-from tasks.config import ConfigError, Pipeline, load_pipeline
+from tasks.config import ConfigError, Pipeline
 from tasks.datasets.canonical import end_of
 from tasks.datasets.drafting import Options, initialise
 from tasks.datasets.guessing import Given
 from tasks.datasets.intake import take_in
+from tasks.pipeline_file import load_pipeline
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
 from tasks.validate import judge
 from tests.frames import AS_OF, tickets

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from infra.local import LocalStorage
-from tasks.config import ConfigError, Pipeline, load_pipeline
+from tasks.config import ConfigError, Pipeline
 from tasks.datasets import snapshots
+from tasks.pipeline_file import load_pipeline
 from tasks.references import Snapshot
 from tasks.validate import judge
 from tests.frames import CLASSES, SERIES, tickets, waves
