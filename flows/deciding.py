@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,26 @@ def verify(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
         facts = {"sound": not found, "findings": found}
         answer(facts, as_json=as_json, table=lambda: _say(found or agreed))
         if found:
+            raise typer.Exit(console.REFUSED)
+
+
+@app.command()
+def replay(
+    night: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Its logical date.")],
+    conf: Conf = DEFAULT,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Train a night's challenger again from what was kept: the same model, or why not.
+
+    Nothing is registered or promoted. Exit code 3 when the model is a different one.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.replaying import replay as replayed
+
+        found = replayed(pipeline_of(conf), night.date())
+        answer(found, as_json=as_json, table=lambda: show_facts(found))
+        if found["verdict"] == "different":
             raise typer.Exit(console.REFUSED)
 
 

@@ -45,7 +45,7 @@ class Facts:
         seeds: By what they seed.
         metrics: Model, then metric, to its value and the ends of its interval.
         gates: Each gate's verdict: gate, passed, sentence, numbers.
-        links: Where to look further, as the run's id and the report.
+        links: Where to look further: the run's id, the report, and the candidate's name in both.
     """
 
     logical_date: str | None = None

@@ -51,7 +51,11 @@ def facts_of(
         seeds={"pipeline": pipeline.seed},
         metrics=metrics_of(evaluation),
         gates=[gate.model_dump(mode="json") for gate in verdict.gates],
-        links={"run": run_id, "report": f"reports/{pipeline.name}/{day.isoformat()}.html"},
+        links={
+            "run": run_id,
+            "report": f"reports/{pipeline.name}/{day.isoformat()}.html",
+            "candidate": evaluation.challenger,
+        },
     )
 
 

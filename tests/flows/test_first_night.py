@@ -95,6 +95,16 @@ def test_chain_bundles_and_page_agree(first_night):
     assert (found.code, found.json) == (0, {"sound": True, "findings": []}), found.err
 
 
+def test_the_night_can_be_computed_again_from_what_was_kept(first_night):
+    again = first_night.home.nocturne("replay", "2026-03-01", first_night.conf, "--json")
+    assert again.code == 0, again.out + again.err
+    assert (again.json["verdict"], again.json["why"]) == ("bit-equal", [])
+    assert again.json["difference"] <= 1e-5
+    other = first_night.home.nocturne("replay", "2026-02-01", first_night.conf)
+    assert other.code == 2
+    assert "holds no decision on it; there are: 2026-03-01" in " ".join(other.err.split())
+
+
 def test_a_night_that_died_before_its_record_was_written_finds_its_own_decision(first_night):
     store = first_night.home.path / ".nocturne" / "store"
     (store / "nights" / "small" / "2026-03-01.json").unlink()
