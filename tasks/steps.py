@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from infra.local import write_whole
+from infra.local import explained, write_whole
 from infra.storage import Storage
 from tasks.references import Reference
 
@@ -105,7 +105,11 @@ class Steps:
         files: Iterable[Path] = (),
         keys: Iterable[str] = (),
     ) -> None:
-        """Keep an answer, with the digests of its files."""
+        """Keep an answer, with the digests of its files.
+
+        Raises:
+            StorageError: the disk refused it.
+        """
         every = sorted(file for path in files for file in files_in(path))
         kept = Kept(
             step=step,
@@ -115,7 +119,8 @@ class Steps:
             reference=reference.model_dump(mode="json"),
         )
         content = kept.model_dump_json(indent=1).encode()
-        write_whole(self._path(step), lambda file: file.write(content))
+        with explained("keep", step, str(self._folder)):
+            write_whole(self._path(step), lambda file: file.write(content))
 
     def forget(self, *steps: str) -> None:
         """Drop what is kept of some steps."""

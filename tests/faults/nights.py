@@ -38,11 +38,11 @@ class Night:
     def command(self):
         return [sys.executable, "-m", "flows.cli", "retrain", self.conf, "--date", self.day]
 
-    def run(self, failpoint="", *options):
+    def run(self, failpoint="", **variables):
         """Run it to its end, which may be a failpoint; a starved server has time to begin."""
-        environment = {**self.environment, "NOCTURNE_FAILPOINT": failpoint}
+        environment = {**self.environment, "NOCTURNE_FAILPOINT": failpoint, **variables}
         return subprocess.run(
-            [*self.command, *options],
+            self.command,
             cwd=self.home.path,
             env=environment,
             capture_output=True,

@@ -19,10 +19,6 @@ RECORD = """
 from infra.local import LocalStorage
 LocalStorage(path.parent).put(path.name, content)
 """
-STEP = """
-from infra.local import write_whole
-write_whole(path, lambda file: file.write(content))
-"""
 
 
 @pytest.mark.parametrize(
@@ -30,7 +26,6 @@ write_whole(path, lambda file: file.write(content))
     [
         (CHECKPOINT, "disk full writing"),
         (RECORD, "the file would be larger than this process may write"),
-        (STEP, "File too large"),
     ],
 )
 def test_a_write_that_does_not_fit_leaves_the_file_before_it(tmp_path, code, said):

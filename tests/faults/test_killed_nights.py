@@ -7,7 +7,8 @@ import time
 import pytest
 
 from tests.command_line import home_in
-from tests.faults.nights import TINY, Night, as_if_nothing_had_happened
+from tests.faults.nights import TINY, Night, as_if_nothing_had_happened, query
+from tests.servers import free_port
 
 POINTS = (
     "after_claim",
@@ -59,6 +60,21 @@ def test_no_finished_step_is_computed_twice(died):
     assert "train.words: computed, nothing kept" in second
     for step in (*KEPT, "register"):
         assert f"{step}: taken from the run before" in third
+
+
+def test_while_mlflow_is_away_a_night_fails_clearly_and_loses_nothing(place, died):
+    night = place.on("2026-03-02")
+    away = night.run(NOCTURNE_MLFLOW_URL=f"http://127.0.0.1:{free_port()}")
+    assert away.returncode == 1, away.stderr
+    assert "does not answer" in night.record()["reason"]
+    assert away.stderr.count("tracking down, spooling") == 1
+    back = night.run()
+    assert back.returncode in (0, 3), back.stderr
+    assert "train.words: taken from the run before" in back.stderr
+    spooled = query(night.place / "mlflow.db", "select value from tags where key = 'spooled_as'")
+    assert len(spooled) == 1
+    assert sorted(night.runs().values()).count("FAILED") == 1
+    assert "RUNNING" not in night.runs().values()
 
 
 def test_sigterm_in_training_leaves_a_night_that_can_be_resumed(place, died):
