@@ -50,7 +50,10 @@ def examine(pipeline: Pipeline) -> list[Finding]:
         found += [*_store(storage), *_nights(pipeline, settings, storage)]
     except StorageError as error:
         found.append(Finding("store", "broken", str(error), "set NOCTURNE_STORE"))
-    return [*found, _mlflow(settings), *_prefect(pipeline, settings)]
+    found.append(_mlflow(settings))
+    if not broken(found):  # the ledger is compared with what answers
+        found.append(_decisions(pipeline, settings))
+    return [*found, *_prefect(pipeline, settings)]
 
 
 def broken(findings: list[Finding]) -> bool:
@@ -140,6 +143,21 @@ def _nights(pipeline: Pipeline, settings: Settings, storage: Storage) -> Iterato
     old = nights.too_old(pipeline.schedule, name, champion, datetime.now(UTC), storage)
     if old:
         yield Finding("champion", "worth knowing", old, "nocturne status CONF")
+
+
+def _decisions(pipeline: Pipeline, settings: Settings) -> Finding:
+    """The ledger's chain, the bundles it names, and MLflow's page."""
+    from model_registry.errors import RegistryError
+    from tasks.promotions import open_promotions
+
+    try:
+        flaws = open_promotions(pipeline, settings).audit()
+    except RegistryError as error:
+        flaws = (str(error),)
+    if not flaws:
+        return Finding("ledger", "fine", "whole; its bundles are there and MLflow agrees")
+    mend = "nocturne verify CONF tells all; nocturne reconcile CONF mends MLflow's page"
+    return Finding("ledger", "broken", "; ".join(flaws[:3]), mend)
 
 
 def _mlflow(settings: Settings) -> Finding:

@@ -67,6 +67,17 @@ def test_a_store_that_lets_two_writers_win_is_broken(tmp_path):
     assert "two nights may run at once" in found.said
 
 
+def test_a_ledger_that_was_edited_is_broken(tmp_path):
+    settings = Settings(home=tmp_path)
+    ledger = tmp_path / "store" / "ledger" / "toy"
+    ledger.mkdir(parents=True)
+    (ledger / "00000001.json").write_text("{}")
+    found = doctor._decisions(TOY, settings)
+    assert (found.about, found.state) == ("ledger", "broken")
+    assert "entry 1 is no ledger entry" in found.said
+    assert "nocturne verify CONF" in found.mend
+
+
 def test_a_failed_night_and_an_old_champion_are_found(tmp_path):
     storage, settings = LocalStorage(tmp_path / "store"), Settings(home=tmp_path)
     assert [f.said for f in doctor._nights(TOY, settings, storage)] == ["none yet"]
