@@ -69,6 +69,6 @@ def _shortened(home, begun, epochs):
     content = yaml.safe_load(drafted.read_text())
     one = next(each for each in content["candidates"] if "embeddings" not in str(each))
     content["training"] |= {"epochs": epochs, "min_updates": 0, "batch_size": 32}
-    content["training"]["learning_rate"] = 0.005
+    content["training"] |= {"learning_rate": 0.005, "weight_averaging": 0.0}  # too few to average
     drafted.write_text(yaml.safe_dump({**content, "candidates": [one]}))
     return str(drafted)
