@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass, replace
 
 from tests.command_line import SMALL_PIPELINE, Home
@@ -40,16 +41,22 @@ class Night:
 
     def run(self, failpoint="", **variables):
         """Run it to its end, which may be a failpoint; a starved server has time to begin."""
-        environment = {**self.environment, "NOCTURNE_FAILPOINT": failpoint, **variables}
-        return subprocess.run(
-            self.command,
-            cwd=self.home.path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=1_500,
-            check=False,
-        )
+        process, said = self.begin(NOCTURNE_FAILPOINT=failpoint, **variables)
+        process.wait(timeout=1_500)
+        return subprocess.CompletedProcess(self.command, process.returncode, "", said.read_text())
+
+    def begin(self, **variables):
+        """The process, and the file it writes to: its embedded server would hold a pipe open."""
+        said = self.home.path / f"said-{uuid.uuid4().hex}.txt"
+        with said.open("w") as output:
+            process = subprocess.Popen(
+                self.command,
+                cwd=self.home.path,
+                env=self.environment | variables,
+                stdout=output,
+                stderr=output,
+            )
+        return process, said
 
     @property
     def environment(self):

@@ -1,9 +1,9 @@
 """kill -9 between any two steps, and a rerun that ends as if nothing had happened."""
 
 import signal
-import subprocess
 import time
 
+import psutil
 import pytest
 
 from tests.command_line import home_in
@@ -54,6 +54,16 @@ def test_the_dead_night_is_told_with_its_process(died):
     assert "marked KILLED in MLflow" in died[0].stderr
 
 
+def test_no_server_of_a_dead_night_lives_on(place, died):
+    left = [each for each in psutil.process_iter(["environ"]) if of_home(each, place.place)]
+    assert [each.pid for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def of_home(process, home):
+    given = process.info["environ"] or {}
+    return given.get("PREFECT_HOME") == str((home / "prefect").resolve())
+
+
 def test_no_finished_step_is_computed_twice(died):
     second, third = (run.stderr for run in died)
     assert "train.floor: taken from the run before" in second
@@ -83,20 +93,18 @@ def test_sigterm_in_training_leaves_a_night_that_can_be_resumed(place, died):
         TINY, training=long, candidates=[TINY["candidates"][1] | {"training": long}]
     )
     night = Night(place.home, conf, "2026-03-03")
-    process = subprocess.Popen(
-        night.command, cwd=night.home.path, env=night.environment, stderr=subprocess.PIPE, text=True
-    )
+    process, said = night.begin()
     kept = night.place / "work" / "tiny" / "candidates" / "words" / "resume" / "model.npz"
     try:
         deadline = time.monotonic() + 900
         while not kept.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=600)
+        process.wait(timeout=600)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 143, said
+    assert process.returncode == 143, said.read_text()
     record = night.record()
     assert "stopped by SIGTERM; words resumable from epoch" in record["reason"]
     assert night.runs()[record["run_id"]] == "KILLED"
