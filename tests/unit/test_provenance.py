@@ -54,7 +54,8 @@ def test_a_decision_names_its_data_code_configuration_and_lock():
     for name in ("code", "configuration", "lock"):
         assert len(found.digests[name]) == 64
     assert found.seeds == {"pipeline": 17}
-    assert found.links == {"run": "0123", "report": "reports/tickets/2026-04-01.html"}
+    report = "reports/tickets/2026-04-01.html"
+    assert found.links == {"run": "0123", "report": report, "candidate": "a"}
     assert [gate["gate"] for gate in found.gates] == ["finite", "beats_champion"]
 
 
