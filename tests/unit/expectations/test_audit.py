@@ -54,7 +54,7 @@ def test_equal_series_have_equal_fingerprints_and_different_ones_do_not(rows):
 
 
 def _same(value):
-    return math.nan if value is None else np.float32(value)
+    return np.float32(math.nan if value is None else value)
 
 
 @pytest.mark.parametrize(
