@@ -12,13 +12,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+__all__ = ["Choice", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
+
 Kind = Literal["text", "numeric"]
 Entry = TypeVar("Entry")
 Metric = Literal["macro_f1", "accuracy", "balanced_accuracy", "weighted_f1", "mcc"]
@@ -26,24 +28,6 @@ Metric = Literal["macro_f1", "accuracy", "balanced_accuracy", "weighted_f1", "mc
 
 class ConfigError(ValueError):
     """A pipeline file or an option in it that does not fit; the message says what to do."""
-
-
-class Frozen(BaseModel):
-    """Base of all configuration: immutable, every unknown key refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Choice(Frozen):
-    """One entry of a table (`READERS`, `ARCHITECTURES`, ...) and the options it is called with."""
-
-    name: str = Field(description="Name of the entry in its table.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of it.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
 
 
 class Source(Frozen):
