@@ -23,7 +23,7 @@ MEMBERS: dict[str, int] = {  # every member of the zip and its largest size in b
     "metadata.json": MIB,
     "model.weights.h5": 2048 * MIB,
 }
-OWN = "tasks.architectures.layers"
+OWN, OWN_IDS = "tasks.architectures.layers", "tasks.architectures.ids"
 ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration may name
     "keras": frozenset({"DTypePolicy"}),
     "keras.src.models.functional": frozenset({"Functional"}),
@@ -51,6 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration 
         {"Constant", "GlorotUniform", "Ones", "Orthogonal", "RandomUniform", "Zeros"}
     ),
     "keras.regularizers": frozenset({"L1", "L1L2", "L2"}),
+    OWN_IDS: frozenset({"Hashed", "OwnIds"}),
     OWN: frozenset(
         {
             "AttentionPooling",
@@ -117,8 +118,9 @@ def _refuse_classes(config: Any, weights: int) -> None:
             raise BundleRefused(
                 "class", f"{module}.{name} is not on the allow-list model_file.ALLOWED"
             )
-        own = f"nocturne>{name}" if module == OWN else name
-        if entry.get("registered_name") not in ((own,) if module == OWN else (own, None)):
+        ours = module in (OWN, OWN_IDS)
+        own = f"nocturne>{name}" if ours else name
+        if entry.get("registered_name") not in ((own,) if ours else (own, None)):
             raise BundleRefused(
                 "class", f"{module}.{name} goes by the name {entry.get('registered_name')!r}"
             )

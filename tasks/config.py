@@ -100,6 +100,13 @@ class Preprocessing(Frozen):
     tokenizer: Choice = Field(
         "word", validate_default=True, description="word, subword or word_ngrams."
     )
+    vectors: int = Field(
+        0,
+        ge=0,
+        le=1_000,
+        description="Width of word vectors learnt without labels, from train rows and "
+        "source.unlabelled, that embeddings begin with; 0: none.",
+    )
     scaling: Choice = Field("standard", validate_default=True, description="Of numeric channels.")
     max_length: int = Field(128, ge=1, description="Inputs are cut to this many tokens or steps.")
 
@@ -229,6 +236,11 @@ class Pipeline(Frozen):
     training: Training = Field(Training(), description="How candidates are fitted.")
     candidates: tuple[Candidate, ...] = Field(min_length=1, description="Trained each night.")
     folds: int = Field(0, ge=0, le=20, description="k of k-fold cross-validation; 0: none.")
+    fold_ensemble: bool = Field(
+        default=False,
+        description="Each candidate is the mean of its fold models, which learn from train and "
+        "validation rows in turn; false: folds only measure.",
+    )
     evaluation: Evaluation = Field(Evaluation(), description="How they are judged.")
     gates: tuple[Choice, ...] = Field(
         DEFAULT_GATES, validate_default=True, description="All must pass for a promotion."
@@ -250,6 +262,10 @@ class Pipeline(Frozen):
             raise ValueError(f"candidate names must differ; used twice: {', '.join(twice)}")
         if self.folds == 1:
             raise ValueError("folds: 1 is no cross-validation; use 0 (off) or at least 2")
+        if self.fold_ensemble and not self.folds:
+            raise ValueError("fold_ensemble: true needs folds, at least 2")
+        if self.preprocessing.vectors and not self.columns.text:
+            raise ValueError("preprocessing.vectors: word vectors are of text; use 0 for series")
         if self.split.by == "column" and not self.columns.split:
             raise ValueError("split.by: column needs columns.split, the column to read it from")
         if self.split.by == "time" and not self.columns.time:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.config import Pipeline
 from tasks.ragged import Examples
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.sequences.preprocessor import Preprocessor
 
 SPLITS = ("train", "validation", "test")
+VECTORS = "vectors.npy"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Encoded:
         copies: Dropped train rows that were copies of "test" or "validation" rows.
         given: Split to class to rows before copies were dropped.
         notes: What a person should know, in words.
+        vectors: `(ids, features)`, one for each word's id, zeros where none was learnt; None
+            where the pipeline asks for none.
     """
 
     classes: tuple[str, ...]
@@ -42,14 +46,18 @@ class Encoded:
     copies: Mapping[str, int]
     given: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...]
+    vectors: NDArray[np.float32] | None = None
 
 
-def encode(frame: pd.DataFrame, pipeline: Pipeline) -> Encoded:
+def encode(
+    frame: pd.DataFrame, pipeline: Pipeline, unlabelled: pd.DataFrame | None = None
+) -> Encoded:
     """Split a canonical frame, drop copies from train, fit on train, encode all.
 
     Args:
         frame: Clean canonical rows, every one with a label.
         pipeline: Says how to split and what to make of the rows.
+        unlabelled: Texts without labels; what validation or test rows say too is left out.
 
     Raises:
         ConfigError: preprocessing that names no entry of a table, or an unknown option.
@@ -65,9 +73,32 @@ def encode(frame: pd.DataFrame, pipeline: Pipeline) -> Encoded:
     rows["train"], copies = _without_copies(rows, pipeline.split.near_duplicates)
     classes = tuple(sorted({*pipeline.contract.labels, *frame["label"]}))
     notes = _notes_on_classes(classes, {split: counts(rows[split]) for split in SPLITS})
-    preprocessor = fit_preprocessor(pipeline.kind, pipeline.preprocessing, rows["train"])
+    others = None if unlabelled is None else _unseen(unlabelled, rows)
+    preprocessor = fit_preprocessor(pipeline.kind, pipeline.preprocessing, rows["train"], others)
     examples = {split: _examples(rows[split], preprocessor, classes) for split in SPLITS}
-    return Encoded(classes, preprocessor, rows, examples, copies, given, notes)
+    vectors = _vectors(pipeline, preprocessor, examples["train"], others)
+    return Encoded(classes, preprocessor, rows, examples, copies, given, notes, vectors)
+
+
+def _unseen(unlabelled: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Texts that no validation or test row says."""
+    from tasks.datasets.contents import fingerprints
+
+    judging = {one for split in SPLITS[1:] for one in fingerprints(rows[split]["text"])}
+    unseen = np.array([one not in judging for one in fingerprints(unlabelled["text"])], bool)
+    return unlabelled[unseen].reset_index(drop=True)
+
+
+def _vectors(
+    pipeline: Pipeline, preprocessor: Preprocessor, train: Examples, others: pd.DataFrame | None
+) -> NDArray[np.float32] | None:
+    """A vector for each word, learnt from train rows and texts without labels."""
+    if not pipeline.preprocessing.vectors:
+        return None
+    from tasks.sequences.skipgram import skip_gram
+
+    texts = [train.inputs, *([] if others is None else [preprocessor.encode(others)])]
+    return skip_gram(texts, pipeline.preprocessing.vectors, seed=pipeline.seed)
 
 
 def _refuse_unlabelled(frame: pd.DataFrame) -> None:

@@ -1,9 +1,10 @@
 """Stage: the clean rows as encoded train, validation and test rows on disk.
 
 `WORK/PIPELINE/prepared/KEY/` holds preprocessor.json, train/, validation/ and test/ (arrays),
-rows_validation.parquet and rows_test.parquet (raw rows in the order of the arrays),
-preparation.json (counts and notes) and prepared.json, written last. KEY is a hash of the rows
-and of what the pipeline asks for, so the same question finds the same answer again.
+vectors.npy where words have vectors learnt without labels, rows_validation.parquet and
+rows_test.parquet (raw rows in the order of the arrays), preparation.json (counts and notes) and
+prepared.json, written last. KEY is a hash of the rows and of what the pipeline asks for, so the
+same question finds the same answer again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from prefect import task
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from tasks.config import Pipeline
-from tasks.preparation import SPLITS, Encoded, counts, digest_of_rows, encode
+from tasks.preparation import SPLITS, VECTORS, Encoded, counts, digest_of_rows, encode
 from tasks.questions import of_prepare
 from tasks.ragged import Examples
 from tasks.references import Prepared, Snapshot
@@ -56,7 +57,11 @@ def prepared_in(folder: Path, pipeline: Pipeline, snapshot: Snapshot, storage: S
     if finished is not None:
         logger.info("prepared already: %s", directory)
         return finished
-    encoded = encode(snapshots.load(snapshot, storage), pipeline)
+    unlabelled = None
+    if snapshot.unlabelled:
+        key = snapshots.key_of(pipeline.name, snapshot.unlabelled)
+        unlabelled = snapshots.rows_of(key, snapshot.unlabelled, storage)
+    encoded = encode(snapshots.load(snapshot, storage), pipeline, unlabelled)
     for note in encoded.notes:
         logger.warning("prepare: %s", note)
     return _save(encoded, directory)
@@ -100,6 +105,11 @@ def _save(encoded: Encoded, directory: Path) -> Prepared:
     try:
         for split in SPLITS:
             encoded.examples[split].save(scratch / split)
+            if "group" in encoded.rows[split]:
+                groups = encoded.rows[split]["group"].fillna("").to_numpy().astype(np.str_)
+                np.save(scratch / split / "groups.npy", groups, allow_pickle=False)
+        if encoded.vectors is not None:
+            np.save(scratch / VECTORS, encoded.vectors, allow_pickle=False)
         for split in ("validation", "test"):
             write_rows(encoded.rows[split], scratch / f"rows_{split}.parquet")
         state = json.dumps(encoded.preprocessor.to_json(), ensure_ascii=False)

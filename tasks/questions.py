@@ -34,7 +34,7 @@ GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statisti
 LIBRARIES = {
     READING: ("pandas", "pyarrow"),
     JUDGING: ("great-expectations", "pandas"),
-    PREPARING: ("numpy", "pandas", "pyarrow", "tokenizers"),
+    PREPARING: ("gensim", "numpy", "pandas", "pyarrow", "tokenizers"),
     TRAINING: ("imbalanced-learn", "keras", "numpy", "scikit-learn", "tensorflow"),
     GATING: ("numpy", "scipy"),
     SCORING: ("keras", "mlflow", "tensorflow"),
@@ -72,7 +72,7 @@ def of_prepare(pipeline: Pipeline, clean: Snapshot) -> Question:
     """Rows to encode."""
     settings = pipeline.model_dump(mode="json", include={"columns", "preprocessing", "split"})
     return {
-        "rows": clean.digest,
+        "rows": [clean.digest, clean.unlabelled],
         "configuration": settings | {"labels": sorted(pipeline.contract.labels)},
         "code": code(PREPARING),
     }

@@ -164,8 +164,10 @@ class InputSpec:
             real step, 0 at padding; it is the mask.
         size: Vocabulary size, or channels with the presence channel counted.
         width: Ids of one token (text only).
+        vectors: Width of the word vectors learnt before; 0: none.
     """
 
     kind: str
     size: int
     width: int = 1
+    vectors: int = 0

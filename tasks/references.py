@@ -24,6 +24,7 @@ class Snapshot(Reference):
     new_rows: int = Field(description="Rows that no earlier snapshot held.")
     duplicates: int = Field(description="Exact duplicates dropped on the way in.")
     newest: str | None = Field(None, description="Time of the newest row, ISO 8601.")
+    unlabelled: str | None = Field(None, description="Digest of the rows without labels.")
 
 
 class Finding(Reference):

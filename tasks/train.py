@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
 
     home = Path(prepared.directory)
     state = json.loads((home / "preprocessor.json").read_text("utf-8"))
+    spec = replace(preprocessor_from_json(state).spec, vectors=pipeline.preprocessing.vectors)
     out = home.parents[1] / "candidates"
     rows = digest_of_folder(home)
     names = {candidate.name for candidate in pipeline.candidates}
@@ -107,9 +109,10 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
             resampling=candidate.resampling,
             training=pipeline.training_of(candidate),
             classes=prepared.classes,
-            spec=preprocessor_from_json(state).spec,
+            spec=spec,
             rows=rows,
             folds=pipeline.folds,
+            fold_ensemble=pipeline.fold_ensemble,
             metric=pipeline.evaluation.metric,
             seed=pipeline.seed,
             threads=max(1, len(os.sched_getaffinity(0)) // workers),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from tasks.architectures import ids as renamed
 from tasks.architectures import layers as own
 from tasks.config import ConfigError
 from tasks.misfits import unknown
@@ -14,6 +15,7 @@ from tasks.ragged import InputSpec
 Tensor = Any
 KERNELS = (7, 5, 3)
 PAIRS = 1 << 15
+HASHED = 10_000  # ids of what training adds to vectors learnt before
 POOLINGS: dict[str, tuple[str, ...]] = {
     "all": ("max", "mean", "attention"),
     "max": ("max",),
@@ -69,9 +71,23 @@ def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequ
 
 
 def _embedded(spec: InputSpec, inputs: Tensor, features: int) -> Tensor:
-    """A vector for each token, `(batch, time, features)`, those of its pieces counted."""
-    vectors = keras.layers.Embedding(spec.size, features)(inputs)
-    return vectors if spec.width == 1 else own.SumOfPieces()(vectors, inputs)
+    """A vector for each token, `(batch, time, features)`, those of its pieces counted.
+
+    Vectors learnt before stay as they are, and what training adds to them is embedded under
+    hashed ids: far fewer weights move. `tasks.training.vectors` finds the layer that holds the
+    vectors by its name.
+    """
+    if not spec.vectors:
+        return _summed(spec, keras.layers.Embedding(spec.size, features)(inputs), inputs)
+    known = keras.layers.Embedding(spec.size, spec.vectors, trainable=False, name="vectors")
+    ids = renamed.Hashed(HASHED)(inputs)
+    added = _summed(spec, keras.layers.Embedding(HASHED, spec.vectors)(ids), ids)
+    own_ids = inputs if spec.width == 1 else renamed.OwnIds()(inputs)
+    return keras.layers.Add()([known(own_ids), added])
+
+
+def _summed(spec: InputSpec, vectors: Tensor, ids: Tensor) -> Tensor:
+    return vectors if spec.width == 1 else own.SumOfPieces()(vectors, ids)
 
 
 def _convolved(steps: Tensor, mask: Tensor, channels: int) -> Tensor:

@@ -21,6 +21,9 @@ class Job(Reference):
     classes: tuple[str, ...] = Field(description="Names, in the order of the labels.")
     spec: InputSpec = Field(description="What the rows were encoded to.")
     folds: int = Field(0, ge=0, description="k of k-fold cross-validation before the fit; 0: none.")
+    fold_ensemble: bool = Field(
+        default=False, description="The fold models together are the candidate."
+    )
     metric: Metric = Field("macro_f1", description="Says which epoch is best.")
     seed: int = Field(description="Of weights, order, dropout, resampling and folds.")
     threads: int = Field(1, ge=1, description="Of the candidate's process.")

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import progress
-from tasks.architectures import ARCHITECTURES
-from tasks.candidates.folds import folds
+from tasks.candidates.crossfit import CrossFitted, cross_fit, mean_history, mean_of_folds
+from tasks.candidates.fitting import (
+    RESUME,
+    answers,
+    fit_one,
+    write_history,
+    write_json,
+)
 from tasks.candidates.job import Job
-from tasks.config import resolve
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.references import Trained
-from tasks.resampling.apply import Resampled, resample
-from tasks.sequences.bucketing import bucket_length, bucketed
-from tasks.training.batches import probabilities
 from tasks.training.checkpoints import save, write
-from tasks.training.epochs import epochs_kept
-from tasks.training.fit import History, fit
-
-logger = logging.getLogger(__name__)
-
-RESUME = "resume"
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model after its fit."""
-
-    model: keras.Model
-    history: History
-    resampled: Resampled
-
-    def answers(self, examples: Examples) -> NDArray[np.float32]:
-        """Probabilities `(rows, classes)`."""
-        return probabilities(self.model, examples.inputs, batches_of=bucketed, pad_to=bucket_length)
 
 
 def run(job: Job) -> Trained:
     """Cross-validate where asked, then train on the train rows and answer for the others.
 
     Validation rows choose the epoch; test rows are answered for once, by the finished model.
+    Where the folds are the candidate, train and validation rows are cut into folds together,
+    and each validation row is answered for by the fold model that had not seen it.
     Writes model.keras, history.json, the two probability files and, last, trained.json. A job
     with a key keeps every epoch meanwhile, and goes on after the last one if it is killed.
 
@@ -62,35 +41,75 @@ def run(job: Job) -> Trained:
         TrainingError: no rows, or a loss that left the finite.
     """
     began = time.perf_counter()
-    home, out = Path(job.prepared), Path(job.out)
     _go_on_or_clear(job)
-    train, validation, test = (
-        Examples.load(home / split) for split in ("train", "validation", "test")
-    )
-    scores = _cross_validate(job, train)
-    fitted = _fit(job, train, validation, subject=job.name, kept="model")
-    answers = {"validation": fitted.answers(validation), "test": fitted.answers(test)}
-    save(fitted.model, out / "model.keras")
-    _write_history(job, fitted.history, out)
-    for split, given in answers.items():
-        write(out / f"{split}_probabilities.npy", partial(np.save, arr=given))
+    made = _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
+    trained = made.model_copy(update={"seconds": time.perf_counter() - began})
+    write_json(Path(job.out) / "trained.json", trained.model_dump(mode="json"))
+    shutil.rmtree(Path(job.out) / RESUME, ignore_errors=True)
+    return trained
+
+
+def _of_train_rows(job: Job) -> Trained:
+    """One model; folds, where there are some, only measure."""
+    train, validation = _rows(job, "train"), _rows(job, "validation")
+    groups = _groups(job, "train")
+    crossed = cross_fit(job, train, groups, keep=False) if job.folds else None
+    fitted = fit_one(job, train, validation, subject=job.name, kept="model", seed=job.seed)
+    write_history(job, fitted.history.epochs, Path(job.out))
     resampled = fitted.resampled
-    trained = Trained(
+    counts = {name: (resampled.before[name], resampled.after[name]) for name in job.classes}
+    said = fitted.answers(validation)
+    return _written(job, fitted.model, said, len(fitted.history.epochs), counts, crossed)
+
+
+def _of_folds(job: Job) -> Trained:
+    """The mean of the fold models; each validation row is answered for by one not taught it."""
+    train, validation = _rows(job, "train"), _rows(job, "validation")
+    of_train, of_validation = _groups(job, "train"), _groups(job, "validation")
+    groups = None
+    if of_train is not None and of_validation is not None:
+        groups = np.concatenate([of_train, of_validation])
+    crossed = cross_fit(job, Examples.joined([train, validation]), groups, keep=True)
+    history = mean_history(job)
+    write_json(Path(job.out) / "history.json", history)
+    said = crossed.answers[len(train) :]
+    return _written(job, mean_of_folds(job), said, len(history), crossed.class_counts, crossed)
+
+
+def _written(
+    job: Job,
+    model: keras.Model,
+    said: NDArray[np.float32],
+    epochs: int,
+    counts: dict[str, tuple[int, int]],
+    crossed: CrossFitted | None,
+) -> Trained:
+    """The model and its answers on disk, and what to say of them."""
+    validation, test, out = _rows(job, "validation"), _rows(job, "test"), Path(job.out)
+    given = {"validation": said, "test": answers(model, test)}
+    save(model, out / "model.keras")
+    for split, found in given.items():
+        write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
+    return Trained(
         name=job.name,
         directory=str(out),
-        validation=score(validation.labels, answers["validation"]),
-        test=score(test.labels, answers["test"]) if len(test) else {},
-        folds=tuple(scores),
-        class_counts={
-            name: (resampled.before[name], resampled.after[name]) for name in job.classes
-        },
-        parameters=fitted.model.count_params(),
-        epochs=len(fitted.history.epochs),
-        seconds=time.perf_counter() - began,
+        validation=score(validation.labels, said),
+        test=score(test.labels, given["test"]) if len(test) else {},
+        folds=crossed.scores if crossed else (),
+        class_counts=counts,
+        parameters=model.count_params(),
+        epochs=epochs,
+        seconds=0.0,
     )
-    _write_json(out / "trained.json", trained.model_dump(mode="json"))
-    shutil.rmtree(out / RESUME, ignore_errors=True)
-    return trained
+
+
+def _rows(job: Job, split: str) -> Examples:
+    return Examples.load(Path(job.prepared) / split)
+
+
+def _groups(job: Job, split: str) -> NDArray[np.str_] | None:
+    path = Path(job.prepared) / split / "groups.npy"
+    return np.load(path, allow_pickle=False) if path.exists() else None
 
 
 def _go_on_or_clear(job: Job) -> None:
@@ -102,74 +121,3 @@ def _go_on_or_clear(job: Job) -> None:
         shutil.rmtree(left, ignore_errors=True)
     if job.key:
         write(key, lambda file: file.write(job.key.encode()))
-
-
-def _cross_validate(job: Job, train: Examples) -> list[dict[str, float]]:
-    """Metrics on the held-out rows of each fold; resampling sees only the others."""
-    if not job.folds:
-        return []
-    path = Path(job.prepared) / "train" / "groups.npy"
-    groups = np.load(path, allow_pickle=False) if path.exists() else None
-    scores = []
-    parts = folds(np.asarray(train.labels), groups, job.folds, seed=job.seed)
-    for number, (kept, held) in enumerate(parts, 1):
-        subject = f"{job.name}, fold {number} of {job.folds}"
-        folder = Path(job.out) / "folds" / str(number)
-        if (folder / "metrics.json").exists():
-            scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
-            continue
-        fold = {"subject": subject, "kept": f"fold-{number}"}
-        fitted = _fit(job, train.take(kept), train.take(held), **fold)
-        scores.append(score(train.labels[held], fitted.answers(train.take(held))))
-        _write_history(job, fitted.history, folder)
-        _write_json(folder / "metrics.json", scores[-1])
-        keras.backend.clear_session()
-    return scores
-
-
-def _fit(job: Job, train: Examples, validation: Examples, *, subject: str, kept: str) -> Fitted:
-    resume = Path(job.out) / RESUME / f"{kept}.npz" if job.key else None
-    done = epochs_kept(resume) if resume else 0
-    if done:
-        logger.info("%s: goes on after epoch %d", subject, done)
-    keras.utils.set_random_seed(job.seed)
-    resampled = resample(train, job.resampling, job.classes, job.spec, seed=job.seed)
-    builder = resolve(ARCHITECTURES, job.architecture, "architecture")
-    model = builder(job.spec, len(job.classes))
-    history = fit(
-        model,
-        resampled.examples,
-        validation,
-        job.training,
-        weights=resampled.weights,
-        batches_of=bucketed,
-        pad_to=bucket_length,
-        classes=len(job.classes),
-        metric=lambda labels, answers: score(labels, answers)[job.metric],
-        seed=job.seed,
-        on_epoch=_reporter(job, subject),
-        resume=resume,
-    )
-    return Fitted(model, history, resampled)
-
-
-def _reporter(job: Job, subject: str) -> Callable[[dict[str, Any]], None]:
-    def report(epoch: dict[str, Any]) -> None:
-        note = f"{job.metric} {epoch['validation_metric']:.3f}, loss {epoch['loss']:.3f}"
-        progress.report(subject, epoch["epoch"], job.training.epochs, note)
-
-    return report
-
-
-def _write_history(job: Job, history: History, folder: Path) -> None:
-    """The epochs, the metric under its own name."""
-    named = [
-        {(f"validation_{job.metric}" if k == "validation_metric" else k): v for k, v in one.items()}
-        for one in history.epochs
-    ]
-    _write_json(folder / "history.json", named)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    content = json.dumps(value, indent=1).encode()
-    write(path, lambda file: file.write(content))

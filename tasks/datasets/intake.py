@@ -10,7 +10,8 @@ import pandas as pd
 from infra.storage import NotFound, Storage
 from tasks.config import Pipeline
 from tasks.datasets import snapshots
-from tasks.datasets.canonical import read
+from tasks.datasets.canonical import canonical, end_of, read, table_of
+from tasks.datasets.contents import fingerprints
 from tasks.datasets.duplicates import without_duplicates
 from tasks.datasets.snapshots import NightRows
 from tasks.references import Snapshot
@@ -48,7 +49,22 @@ def take_in(pipeline: Pipeline, logical_date: date, storage: Storage) -> Snapsho
         new_rows=night.new_rows,
         duplicates=duplicates,
         newest=night.newest,
+        unlabelled=_unlabelled(pipeline, logical_date, storage),
     )
+
+
+def _unlabelled(pipeline: Pipeline, logical_date: date, storage: Storage) -> str | None:
+    """Keep the texts that have no label; each text once. Returns the digest of their snapshot."""
+    choice = pipeline.source.unlabelled
+    if choice is None or not pipeline.preprocessing.vectors:
+        return None
+    table = table_of(choice, end_of(logical_date))
+    texts = canonical(table, pipeline, need_labels=False)["text"].dropna().drop_duplicates()
+    ids = pd.Series(fingerprints(texts), texts.index, dtype="str")
+    frame = pd.DataFrame({"row_id": ids, "text": texts}).drop_duplicates("row_id")
+    digest, _ = snapshots.write(frame, pipeline.name, storage)
+    logger.info("%s: %d texts without labels, snapshot %s", pipeline.name, len(frame), digest[:12])
+    return digest
 
 
 def _new_rows(frame: pd.DataFrame, name: str, logical_date: date, storage: Storage) -> int:

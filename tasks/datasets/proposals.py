@@ -16,6 +16,8 @@ LEAST_JUDGED = 5  # rows of the rarest class that each side of a split should ge
 MOST_BAD = 0.2  # share of bad rows from which a person must look
 BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows in a batch
 UPDATES = {"text": 1_500, "numeric": 1_000}
+VECTORS = 100  # features of a word's vector
+FOLDS, FOLDED_ROWS, LEAST_FOLDED = 4, 8_000, 8  # folds, most rows for them, rows of a class
 EPOCHS = (5, 12)  # fewest and most; a small set passes its rows several times in each
 
 
@@ -44,6 +46,7 @@ def propose(
         "split": _split(bare, seen, notes),
         "training": _training(bare, seen, frame, notes),
         "candidates": _candidates(seen, notes),
+        **_folds(seen, frame, notes),
     }
     return parts, notes
 
@@ -98,9 +101,15 @@ def _preprocessing(
         steps.insert(0, "entities")
         notes["preprocessing.cleaning"] = "entities, because some texts hold &amp; and its like."
     notes["preprocessing.tokenizer"] = "Words unseen in training are known by their n-grams."
+    notes["preprocessing.vectors"] = (
+        "Learnt from source.unlabelled too: words used alike have like vectors."
+        if bare.source.unlabelled
+        else "Pays with source.unlabelled: many texts of this kind, without labels."
+    )
     return {
         "cleaning": steps,
         "tokenizer": "word_ngrams",
+        "vectors": VECTORS if bare.source.unlabelled else 0,
         "max_length": 8 * math.ceil(1.3 * max(p99, 1) / 8),
     }
 
@@ -127,7 +136,7 @@ def _training(
     bare: Pipeline, seen: Profile, frame: pd.DataFrame, notes: dict[str, str]
 ) -> dict[str, Any]:
     """Small sets get small batches and more passes, all counted in updates."""
-    train = int((frame["split"] == "train").sum()) if "split" in frame else int(0.65 * seen.rows)
+    train, _ = _learnt_from(seen, frame)
     batch = next(size for most, size in BATCHES if train <= most)
     per_epoch = max(1, math.ceil(train / batch))
     least, epochs = UPDATES[bare.kind], EPOCHS[-1]
@@ -147,6 +156,27 @@ def _training(
         "label_smoothing": 0.1 if bare.kind == "text" else 0.0,
         "weight_averaging": 0.99,
     }
+
+
+def _learnt_from(seen: Profile, frame: pd.DataFrame) -> tuple[int, int]:
+    """About how many rows train, and how many of them have the rarest class."""
+    if "split" not in frame:
+        return int(0.65 * seen.rows), int(0.65 * seen.rarest)
+    labels = frame["label"][frame["split"] == "train"]
+    return len(labels), int(labels.value_counts().min()) if len(labels) else 0
+
+
+def _folds(seen: Profile, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
+    train, rarest = _learnt_from(seen, frame)
+    if train > FOLDED_ROWS:
+        notes["folds"] = "The validation rows are many enough to choose by."
+        return {}
+    if rarest < LEAST_FOLDED:
+        notes["folds"] = f"Too few rows of the rarest class for folds: about {rarest} train."
+        return {}
+    notes["folds"] = "Few rows: what chooses between candidates is measured on all of them."
+    notes["fold_ensemble"] = "The mean of the fold models errs less than one model of few rows."
+    return {"folds": FOLDS, "fold_ensemble": True}
 
 
 def _candidates(seen: Profile, notes: dict[str, str]) -> list[dict[str, Any]]:

@@ -96,12 +96,17 @@ def load(snapshot: Snapshot, storage: Storage) -> pd.DataFrame:
         DataError: the stored rows are not those the digest names.
         StorageError: the store does not have them or does not answer.
     """
-    table = _read(snapshot.key, storage)
+    return rows_of(snapshot.key, snapshot.digest, storage)
+
+
+def rows_of(key: str, digest: str, storage: Storage) -> pd.DataFrame:
+    """The rows under a key if they are those the digest names; raises as `load` does."""
+    table = _read(key, storage)
     found = _digest(table)
-    if found != snapshot.digest:
+    if found != digest:
         raise DataError(
-            f"{snapshot.key} in {storage.uri}: the rows have the digest {found} and not "
-            f"{snapshot.digest}; it was changed: delete it and ingest again"
+            f"{key} in {storage.uri}: the rows have the digest {found} and not {digest}; it was "
+            "changed: delete it and ingest again"
         )
     return pd.DataFrame({name: _pandas(table.column(name)) for name in table.column_names})
 

@@ -104,12 +104,9 @@ class SequenceClassifier:
         bundle.verify(directory, expected_digest=expected_digest, public_key=public_key)
         import keras
 
-        from tasks.architectures import layers
+        from tasks.architectures import saved
 
-        classes_of = (value for value in vars(layers).values() if isinstance(value, type))
-        named = {keras.saving.get_registered_name(value): value for value in classes_of}
-        own = {name: value for name, value in named.items() if name.startswith("nocturne>")}
-        with keras.saving.custom_object_scope(own):  # this module's layers, whoever came last
+        with saved.known():
             model = keras.saving.load_model(
                 directory / "model.keras", compile=False, safe_mode=True
             )

@@ -34,18 +34,26 @@ _KINDS: dict[str, type[TextPreprocessor] | type[NumericPreprocessor]] = {
 }
 
 
-def fit_preprocessor(kind: Kind, preprocessing: Preprocessing, frame: pd.DataFrame) -> Preprocessor:
-    """Learn vocabulary or scaling from train rows, and from nothing else.
+def fit_preprocessor(
+    kind: Kind,
+    preprocessing: Preprocessing,
+    frame: pd.DataFrame,
+    unlabelled: pd.DataFrame | None = None,
+) -> Preprocessor:
+    """Learn vocabulary or scaling from train rows, and words from texts without labels.
 
     Args:
         kind: The pipeline's kind, `text` or `numeric`.
         preprocessing: What the pipeline asks for.
         frame: Canonical train rows.
+        unlabelled: Texts without labels, of text pipelines that have some.
 
     Raises:
         ConfigError: an unknown step, tokenizer, scaler or option.
         ValueError: rows that cannot be encoded, the first one named.
     """
+    if unlabelled is not None and kind == "text":
+        return TextPreprocessor.fit(preprocessing, frame, unlabelled)
     return _KINDS[kind].fit(preprocessing, frame)
 
 

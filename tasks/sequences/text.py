@@ -19,6 +19,8 @@ from tasks.sequences.cleaning import pinned
 from tasks.sequences.distinct import Words, blocks
 from tasks.sequences.tokens import Tokenizer
 
+LEAST_UNLABELLED = 5  # occurrences of a word in texts without labels from which it counts
+
 
 class Cleaner:
     """Cleaning steps in order, then the split into tokens.
@@ -45,6 +47,13 @@ class Cleaner:
         offsets = np.append(0, ends - np.arange(len(ends)))[: len(words) + 1]
         return Words(list(numbers)[1:], codes[codes >= 0], offsets)
 
+    def counts(self, frame: pd.DataFrame) -> Counter[str]:
+        """How often each token occurs in the column `text`."""
+        counts: Counter[str] = Counter()
+        for block in blocks(frame):
+            counts.update(_count(block, self.tokens(block.distinct)))
+        return counts
+
 
 class TextPreprocessor:
     """Text to token ids.
@@ -68,12 +77,18 @@ class TextPreprocessor:
         self.spec = InputSpec("text", tokenizer.size, tokenizer.width)
 
     @classmethod
-    def fit(cls, preprocessing: Preprocessing, frame: pd.DataFrame) -> TextPreprocessor:
-        """Learn the tokenizer from train rows.
+    def fit(
+        cls,
+        preprocessing: Preprocessing,
+        frame: pd.DataFrame,
+        unlabelled: pd.DataFrame | None = None,
+    ) -> TextPreprocessor:
+        """Learn the tokenizer from train rows, and frequent words from texts without labels.
 
         Args:
             preprocessing: Cleaning steps, tokenizer and greatest length.
             frame: Train rows with the column `text`.
+            unlabelled: Texts without labels, likewise.
 
         Raises:
             ConfigError: an unknown step, tokenizer or option.
@@ -82,9 +97,10 @@ class TextPreprocessor:
         choice = preprocessing.tokenizer
         untrained = resolve(TOKENIZERS, choice, "tokenizer")()
         cleaner = Cleaner(preprocessing.cleaning)
-        counts: Counter[str] = Counter()
-        for block in blocks(frame):
-            counts.update(_count(block, cleaner.tokens(block.distinct)))
+        counts = cleaner.counts(frame)
+        if unlabelled is not None:
+            found = cleaner.counts(unlabelled)
+            counts.update({word: n for word, n in found.items() if n >= LEAST_UNLABELLED})
         return cls(cleaner, choice.name, untrained.fit(counts), preprocessing.max_length)
 
     @classmethod

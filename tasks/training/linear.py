@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
+from tasks.training.vectors import layers_of
 
 STRENGTHS = (1.0, 4.0, 16.0)  # inverse of the penalty; the validation rows choose
 ROWS_A_BATCH = 1_024
@@ -34,7 +35,7 @@ def solve(
         validation: Rows that choose the strength of the penalty, by their log loss.
         weights: Of each training row, `(rows,)`; None weighs all alike.
     """
-    layers = {layer.name: layer for layer in _layers(model)}
+    layers = {layer.name: layer for layer in layers_of(model)}
     if "terms_of_pairs" not in layers:
         return
     sizes = [layers[name].input_dim for name in ("terms", "terms_of_pairs")]
@@ -48,11 +49,6 @@ def solve(
     layers["terms"].set_weights([table[: sizes[0]]])
     layers["terms_of_pairs"].set_weights([table[sizes[0] :]])
     layers["scores"].set_weights([bias.astype(np.float32)])
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    inner = [_layers(layer) for layer in model.layers if isinstance(layer, keras.Model)]
-    return [*model.layers, *(layer for layers in inner for layer in layers)]
 
 
 def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> Any:

@@ -10,6 +10,7 @@ CLASSES = 3
 SPECS = {
     "text": InputSpec("text", 30),
     "pieces": InputSpec("text", 30, width=4),
+    "vectors": InputSpec("text", 30, width=4, vectors=8),
     "numeric": InputSpec("numeric", 4),
 }
 LENGTHS = (5, 0, 7, 1, 3)
@@ -23,7 +24,7 @@ def rows(kind, lengths=LENGTHS, seed=0):
     spec = SPECS[kind]
     if kind == "text":
         made = [generator.integers(1, spec.size, n).astype(np.int32) for n in lengths]
-    elif kind == "pieces":
+    elif spec.width > 1:
         made = [generator.integers(0, spec.size, (n, spec.width)).astype(np.int32) for n in lengths]
         for row in made:
             row[:, 0] = np.maximum(row[:, 0], 1)
@@ -58,7 +59,7 @@ def check_padding_batch_and_order(model, given):
 def check_learning(model, given):
     """One step lowers the loss and moves every trainable weight."""
     targets = np.eye(CLASSES, dtype=np.float32)[np.arange(len(given)) % CLASSES]
-    model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy", run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.002), "categorical_crossentropy", run_eagerly=True)
     before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     loss = model.train_on_batch(given.padded(), targets)
     moved = {

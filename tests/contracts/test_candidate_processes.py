@@ -12,13 +12,18 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import psutil
 import pytest
 
+from tasks.architectures import saved
+from tasks.candidates.fitting import answers
+from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 from tasks.config import Training
+from tasks.ragged import Examples
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows
 
 BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
@@ -50,13 +55,14 @@ def job(prepared, out, name, **given):
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
-    """Six candidates, two at a time; two of them cannot work."""
+    """Seven candidates, two at a time; two of them cannot work."""
     out = tmp_path_factory.mktemp("candidates")
     jobs = [
         job(prepared, out, "one", threads=2, architecture=LSTM),
         job(prepared, out, "same", threads=2, architecture=LSTM),
         job(prepared, out, "other", seed=5, architecture=LSTM),
         job(prepared, out, "folded", folds=3, resampling="random_over"),
+        job(prepared, out, "together", folds=3, fold_ensemble=True, architecture=LSTM),
         job(
             prepared, out, "misspelt", architecture={"name": "stacked_lstm", "options": {"unit": 4}}
         ),
@@ -110,6 +116,34 @@ def test_folds_are_scored_apart_and_counts_tell_what_resampling_did(trained):
     assert set(after) == {max(before)}
 
 
+def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_not_seen(
+    trained, prepared
+):
+    together = trained["together"]
+    folder = Path(together.directory)
+    rows = Examples.joined([Examples.load(prepared / split) for split in ("train", "validation")])
+    test = Examples.load(prepared / "test")
+    of_folds, out_of_fold = [], np.zeros((120, 3), np.float32)
+    parts = folds(rows.labels, None, 3, seed=4)
+    for number, (_, held) in enumerate(parts, 1):
+        model = loaded(folder / "folds" / str(number) / "model.keras")
+        of_folds.append(answers(model, test))
+        out_of_fold[held] = answers(model, rows.take(held))
+    said = np.load(folder / "validation_probabilities.npy")
+    np.testing.assert_allclose(said, out_of_fold[90:], atol=1e-6)
+    said = np.load(folder / "test_probabilities.npy")
+    np.testing.assert_allclose(said, np.mean(of_folds, axis=0), atol=1e-6)
+    np.testing.assert_allclose(answers(loaded(folder / "model.keras"), test), said, atol=1e-6)
+    assert np.ptp(of_folds, axis=0).max() > 1e-3
+    assert len(together.folds) == 3
+    assert sum(before for before, _ in together.class_counts.values()) == 80
+
+
+def loaded(path):
+    with saved.known():
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
 def test_a_candidate_that_cannot_work_says_why_and_stops_nobody(trained):
     assert "did you mean 'units'" in trained["misspelt"].failed
     assert "lower learning_rate" in trained["broken"].failed
@@ -154,6 +188,9 @@ def alive(process):
 
 PARENT = """
 import json, logging, pathlib, sys
+from tasks.architectures import saved
+from tasks.candidates.fitting import answers
+from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)

@@ -272,3 +272,43 @@ def test_rows_that_cannot_teach_and_judge_are_refused(spoil, message):
     by = {"by": "column", "validation": 0.0}
     with pytest.raises(DataError, match=message):
         encode(spoil(frame()).reset_index(drop=True), pipeline(split=by))
+
+
+def unlabelled(rows):
+    """Texts in the words of the rows, one word that they lack, and their own test texts."""
+    more = [f"{text} novelty" for text in texts(60, seed=9)]
+    said = pd.Series([*more, *rows["text"][rows["split"] != "train"]], dtype="str")
+    return pd.DataFrame({"row_id": [f"u{n}" for n in range(len(said))], "text": said})
+
+
+def test_texts_without_labels_teach_words_and_vectors_but_not_those_that_judge():
+    rows = frame()
+    others = unlabelled(rows)
+    asked = pipeline(preprocessing={"vectors": 8})
+    encoded = encode(rows, asked, others)
+    assert "novelty" in encoded.preprocessor.to_json()["tokenizer"]["state"]["words"]
+    assert encoded.vectors.shape == (encoded.preprocessor.spec.size, 8)
+    assert encoded.vectors[2:].any(axis=1).all()
+    planted = rows.assign(text=rows["text"].where(rows["split"] == "train", "leak " * 9))
+    leaking = pd.DataFrame({"row_id": ["u0"], "text": pd.Series(["leak " * 9], dtype="str")})
+    found = encode(planted, asked, pd.concat([others, leaking], ignore_index=True))
+    assert "leak" not in found.preprocessor.to_json()["tokenizer"]["state"]["words"]
+    assert encode(rows, pipeline(), others).vectors is None
+
+
+def test_vectors_and_groups_lie_beside_the_rows(tmp_path, storage):
+    rows = frame().assign(group=[f"g{number // 2}" for number in range(62)])
+    rows["group"] = rows["group"].astype("str")
+    digest, _ = snapshots.write(unlabelled(rows), "tiny", storage)
+    snapshot = stored(rows, storage).model_copy(update={"unlabelled": digest})
+    asked = pipeline(preprocessing={"vectors": 8})
+    home = Path(prepared_in(tmp_path / "work", asked, snapshot, storage).directory)
+    assert np.load(home / "vectors.npy").shape[1] == 8
+    groups = np.load(home / "train" / "groups.npy")
+    ids = np.load(home / "train" / "row_ids.npy")
+    assert [f"g{int(one[1:]) // 2}" for one in ids] == groups.tolist()
+    without = Path(
+        prepared_in(tmp_path / "work", pipeline(), stored(rows, storage), storage).directory
+    )
+    assert without != home
+    assert not (without / "vectors.npy").exists()

@@ -205,3 +205,17 @@ def test_unlabelled_rows_need_the_input_column(tmp_path):
 def test_an_unfit_name_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"name: .*Bad Name"):
         initialise(Options(_csv(tmp_path), Given(label="team"), name="Bad Name"))
+
+
+def test_few_rows_are_folded_and_texts_without_labels_give_vectors(tmp_path):
+    path = _csv(tmp_path)
+    other = tmp_path / "more.csv"
+    tickets().rename(columns={"text": "body"})[["body"]].to_csv(other, index=False)
+    draft = initialise(Options(path, Given(label="team"), unlabelled=other))
+    pipeline, _ = _night(draft, tmp_path)
+    assert (pipeline.folds, pipeline.fold_ensemble) == (4, True)
+    assert pipeline.preprocessing.vectors == 100
+    assert take_in(pipeline, DAY, LocalStorage(tmp_path / "store")).unlabelled
+    plain, _ = _night(initialise(Options(path, Given(label="team"))), tmp_path)
+    assert plain.preprocessing.vectors == 0
+    assert take_in(plain, DAY, LocalStorage(tmp_path / "store")).unlabelled is None

@@ -1,0 +1,130 @@
+"""Folds of a candidate: to measure it, or to be it.
+
+Each fold's model learns from the other folds and answers for its own rows. The answers of all
+folds together are those of rows no model had seen; the mean of the fold models has learnt from
+every row (cross-validation aggregating, "crogging": Barrow and Crone 2016,
+https://doi.org/10.1016/j.ijforecast.2015.12.011).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.architectures import blocks, saved
+from tasks.candidates.fitting import fit_one, write_history, write_json
+from tasks.candidates.folds import folds
+from tasks.candidates.job import Job
+from tasks.evaluation.metrics import score
+from tasks.ragged import Examples
+from tasks.training.checkpoints import save, write
+
+Counts = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """What the folds of a candidate found.
+
+    Attributes:
+        scores: Metrics on the held-out rows of each fold.
+        answers: `(rows, classes)`, each row by the model that had not seen it.
+        class_counts: Class to rows before and after resampling, all folds' train rows counted
+            and divided by their number.
+    """
+
+    scores: tuple[dict[str, float], ...]
+    answers: NDArray[np.float32]
+    class_counts: dict[str, tuple[int, int]]
+
+
+def cross_fit(
+    job: Job, rows: Examples, groups: NDArray[np.str_] | None, *, keep: bool
+) -> CrossFitted:
+    """Fit every fold that an earlier process did not finish.
+
+    Args:
+        job: What to train.
+        rows: Cut into folds.
+        groups: `(rows,)`; rows of a group are held out together. None: each by itself.
+        keep: Keep each fold's model, for `mean_of_folds`.
+
+    Raises:
+        ConfigError: folds that do not fit the rows.
+    """
+    found = np.zeros((len(rows), len(job.classes)), np.float32)
+    scores: list[dict[str, float]] = []
+    counts: list[Counts] = []
+    parts = folds(np.asarray(rows.labels), groups, job.folds, seed=job.seed)
+    for number, (kept, held) in enumerate(parts, 1):
+        folder = _folder(job, number)
+        if not (folder / "metrics.json").exists():
+            _fit_fold(job, number, rows.take(kept), rows.take(held), keep=keep)
+        found[held] = np.load(folder / "answers.npy", allow_pickle=False)
+        scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
+        counts.append(json.loads((folder / "class_counts.json").read_text("utf-8")))
+    return CrossFitted(tuple(scores), found, _mean_counts(counts))
+
+
+def _fit_fold(job: Job, number: int, train: Examples, held: Examples, *, keep: bool) -> None:
+    """One fold; its metrics are written last."""
+    folder = _folder(job, number)
+    fitted = fit_one(
+        job,
+        train,
+        held,
+        subject=f"{job.name}, fold {number} of {job.folds}",
+        kept=f"fold-{number}",
+        seed=job.seed + (number if keep else 0),
+    )
+    said = fitted.answers(held)
+    write(folder / "answers.npy", partial(np.save, arr=said))
+    before, after = fitted.resampled.before, fitted.resampled.after
+    write_json(folder / "class_counts.json", {n: [before[n], after[n]] for n in job.classes})
+    write_history(job, fitted.history.epochs, folder)
+    if keep:
+        save(fitted.model, folder / "model.keras")
+    write_json(folder / "metrics.json", score(held.labels, said))
+    keras.backend.clear_session()
+
+
+def mean_of_folds(job: Job) -> keras.Model:
+    """One model that answers with the mean of the fold models."""
+    paths = [_folder(job, number) / "model.keras" for number in range(1, job.folds + 1)]
+    with saved.known():
+        models = [keras.saving.load_model(path, compile=False, safe_mode=True) for path in paths]
+    return blocks.together(models, name="fold_ensemble")
+
+
+def mean_history(job: Job) -> tuple[dict[str, Any], ...]:
+    """Epoch by epoch, the mean over the folds that had that epoch."""
+    told = [
+        json.loads((_folder(job, number) / "history.json").read_text("utf-8"))
+        for number in range(1, job.folds + 1)
+    ]
+    longest = max(told, key=len)
+    return tuple(
+        {name: float(np.mean([h[i][name] for h in told if i < len(h)])) for name in longest[i]}
+        for i in range(len(longest))
+    )
+
+
+def _folder(job: Job, number: int) -> Path:
+    return Path(job.out) / "folds" / str(number)
+
+
+def _mean_counts(counts: list[Counts]) -> dict[str, tuple[int, int]]:
+    return {
+        name: (
+            round(np.mean([each[name][0] for each in counts])),
+            round(np.mean([each[name][1] for each in counts])),
+        )
+        for name in counts[0]
+    }
