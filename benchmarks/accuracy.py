@@ -36,6 +36,7 @@ class Dataset:
         published: Rows of the field's tables that use no pretraining.
         folder: Where its files are, if not under its own name.
         change: One line of the drafted pipeline file and what it is changed to.
+        tweets: Whether `--unlabelled` names the tweets without labels beside it.
     """
 
     flags: tuple[str, ...]
@@ -44,6 +45,7 @@ class Dataset:
     published: str
     folder: str = ""
     change: tuple[str, str] | None = None
+    tweets: bool = False
 
 
 TEXT = ("--label", "label", "--text", "text", "--id", "id")
@@ -51,10 +53,16 @@ SERIES = ("--label", "label", "--sequence", "--id", "id", "--step", "step")
 OFFICIAL = ("--split", "split")
 DATASETS = {
     "tweeteval_emotion": Dataset(
-        (*TEXT, *OFFICIAL), "macro_f1", (0.570, 0.570), "SVM .647, fastText .652, LSTM .660"
+        (*TEXT, *OFFICIAL),
+        "macro_f1",
+        (0.570, 0.570),
+        "SVM .647, fastText .652, LSTM .660",
+        tweets=True,
     ),
     "trec": Dataset((*TEXT, *OFFICIAL), "accuracy", (0.863, 0.847), "RNN .888, CNN .912–.918"),
-    "airline_tweets": Dataset((*TEXT,), "accuracy", (0.807, 0.749), "none authoritative"),
+    "airline_tweets": Dataset(
+        (*TEXT,), "accuracy", (0.807, 0.749), "none authoritative", tweets=True
+    ),
     "airline_by_time": Dataset(
         (*TEXT, "--time", "created_at"),
         "accuracy",
@@ -62,6 +70,7 @@ DATASETS = {
         "none authoritative",
         folder="airline_tweets",
         change=("  by: hash", "  by: time"),
+        tweets=True,
     ),
     "japanese_vowels": Dataset(
         (*SERIES, *OFFICIAL), "accuracy", (0.950, 0.950), "LSTM-FCN .99, MLSTM-FCN 1.00"
@@ -74,6 +83,7 @@ DATASETS = {
         "balanced_accuracy",
         (0.598, 0.589),
         "LSTM .583, SVM .629, fastText .629",
+        tweets=True,
     ),
 }
 FILES = {
@@ -89,6 +99,8 @@ def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
     flags = [*DATASETS[name].flags, "--name", name]
     if len(files) == 2:
         flags += ["--labels", str(folder / files[1])]
+    if DATASETS[name].tweets:
+        flags += ["--unlabelled", str(data / "tweets_unlabelled" / "data.parquet")]
     _nocturne(home, "init", str(folder / files[0]), *flags)
     if DATASETS[name].change:
         _change(home / "conf" / f"{name}.yaml", *DATASETS[name].change)
