@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NOCTURNE_HOME"] = str(Path(folder).resolve())
         bench = Bench(Path(folder).resolve(), asked.seconds, counts)
-        rows = [*bench.bare(), *bench.ours(asked.workers), *bench.mlflow()]
+        rows = []
+        for row in chain(bench.bare(), bench.ours(asked.workers), bench.mlflow()):
+            rows.append(row)
+            print(f"{row['way']}, {row['connections']}: {row['requests_per_second']:.0f}/s")
     text = page(rows)
     print(text)
     PAGE.write_text(text, "utf-8")
@@ -127,7 +131,8 @@ class Bench:
 
     @contextmanager
     def _server(self, command: list[str], health: str, name: str) -> Iterator[Any]:
-        environment = {**os.environ, "NOCTURNE_MLFLOW_URL": self.settings.mlflow_uri}
+        commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": commands}  # where MLflow looks for uvicorn
         with running(command, health, self.folder / name, environment=environment) as process:
             until_ready(health)
             yield process
@@ -151,6 +156,7 @@ class Bench:
         key = self.settings.signing_key
         self.classifier.save(directory, pipeline=content, golden=golden, key=key)
         served = served_model(directory, self.folder / "code")
+        self.classifier = SequenceClassifier.load(directory)  # as anybody would
         run = Runs(self.settings.mlflow_uri, self.pipeline.name).start("night")
         registry = Registry(self.settings.mlflow_uri)
         version = registry.register(self.pipeline.name, directory, served, run_id=run, tags={})

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,13 +32,18 @@ logger = logging.getLogger(__name__)
 
 FLIGHT_ROWS = 256
 QUEUE_ROWS = 4096
+SHORT = 30_000  # characters or steps of a flight that the loop itself encodes
 
 
 class Answering(Protocol):
     """What a flight needs of a version."""
 
-    def answer(self, rows: Sequence[Row]) -> Answers:
-        """Answer rows."""
+    def encode(self, rows: Sequence[Row]) -> Any:
+        """Rows as the model takes them."""
+        ...
+
+    def answer(self, encoded: Any) -> Answers:
+        """The forward pass."""
         ...
 
 
@@ -118,8 +123,9 @@ class Batcher:
         if engine is None:
             self._land(aboard, [Refusal(503, "no version is live yet; ask again")] * len(aboard))
             return
-        rows = [each.rows for each in aboard]
-        flight = loop.run_in_executor(self._thread, _fly, engine, rows)
+        requests = [each.rows for each in aboard]
+        encoded = _encoded_here(engine, requests)
+        flight = loop.run_in_executor(self._thread, _fly, engine, requests, encoded)
         flight.add_done_callback(lambda done: self._arrived(aboard, done, loop.time() - began))
         began = loop.time()
 
@@ -159,10 +165,29 @@ class Batcher:
         self._take_off()
 
 
-def _fly(engine: Answering, requests: list[list[Row]]) -> list[Answers | Exception]:
+def _encoded_here(engine: Answering, requests: list[list[Row]]) -> Any:
+    """The rows encoded on the loop's own thread, or None where that would take it too long.
+
+    Encoding is many short calls; on another thread each would wait for its turn in the
+    interpreter, which costs more than the encoding.
+    """
+    rows = [row for rows in requests for row in rows]
+    if sum(map(len, rows)) > SHORT:
+        return None
+    try:
+        return engine.encode(rows)
+    except ValueError:  # told apart, request by request, in the flight
+        return None
+
+
+def _fly(
+    engine: Answering, requests: list[list[Row]], encoded: Any = None
+) -> list[Answers | Exception]:
     """Answer the rows of several requests; one that cannot be answered costs the others nothing."""
     try:
-        answers = engine.answer([row for rows in requests for row in rows])
+        if encoded is None:
+            encoded = engine.encode([row for rows in requests for row in rows])
+        answers = engine.answer(encoded)
         return list(_divided(answers, [len(rows) for rows in requests]))
     except Exception as error:
         if len(requests) > 1:

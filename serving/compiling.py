@@ -66,6 +66,7 @@ def _compile(place: Path, digest: str, public_key: Path, compiled: Path) -> None
 
 def compile_bundle(place: Path, digest: str, public_key: Path, into: Path) -> dict[str, Any]:
     """Write `model.onnx` where it answers as Keras does; says which engine is to be used."""
+    from serving import graphs
     from tasks.inference.classifier import SequenceClassifier
 
     classifier = SequenceClassifier.load(place, expected_digest=digest, public_key=public_key)
@@ -73,40 +74,22 @@ def compile_bundle(place: Path, digest: str, public_key: Path, into: Path) -> di
     spec = classifier.preprocessor.spec
     batches = [sample(spec, rows, length) for length in buckets(longest)[:8] for rows in WARM_ROWS]
     expected = [classifier.model.predict_on_batch(batch) for batch in batches]
-    path = into / "model.onnx"
-    try:
-        classifier.model.export(str(path), format="onnx", verbose=False)
-        without_erfc(path)
-        off = difference(onnx_forward(path), batches, expected)
-    except Exception as error:
-        logger.warning("no ONNX graph: %s", error)
+    why = ""
+    for fused in (True, False):
+        path = into / "model.onnx"
+        try:
+            graphs.export(classifier.model, path, fused=fused)
+            off = difference(onnx_forward(path), batches, expected)
+        except Exception as error:
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+        else:
+            if off <= TOLERANCE:
+                facts = {"engine": "onnx", "fused": fused, "difference": off}
+                return {**facts, "sha256": sha256_of(path)}
+            why = f"its graph differs by {off:.1e}"
+        logger.warning("%s graph: %s", "fused" if fused else "plain", why)
         path.unlink(missing_ok=True)
-        return {"engine": "keras", "why": f"it has no ONNX graph: {error}"[:300]}
-    if not off <= TOLERANCE:
-        path.unlink()
-        return {"engine": "keras", "why": f"its ONNX graph differs by {off:.1e}"}
-    return {"engine": "onnx", "sha256": sha256_of(path), "difference": off}
-
-
-def without_erfc(path: Path) -> None:
-    """Write the complementary error function of GELU, which ONNX lacks, as one minus `Erf`."""
-    import onnx
-
-    model = onnx.load(str(path))
-    nodes = list(model.graph.node)
-    if not any(node.op_type == "Erfc" for node in nodes):
-        return
-    one = onnx.helper.make_tensor("nocturne_one", onnx.TensorProto.FLOAT, [], [1.0])
-    model.graph.initializer.append(one)
-    del model.graph.node[:]
-    for node in nodes:
-        if node.op_type != "Erfc":
-            model.graph.node.append(node)
-            continue
-        erf = f"{node.output[0]}/erf"
-        model.graph.node.append(onnx.helper.make_node("Erf", node.input, [erf]))
-        model.graph.node.append(onnx.helper.make_node("Sub", [one.name, erf], node.output))
-    onnx.save(model, str(path))
+    return {"engine": "keras", "why": f"it has no ONNX graph: {why}"}
 
 
 def difference(

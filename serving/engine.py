@@ -61,6 +61,19 @@ class Answers:
     first: int = 0
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Rows on their way through the model.
+
+    Attributes:
+        inputs: In their own order, without padding.
+        batches: Which rows form a batch, and the batch, padded.
+    """
+
+    inputs: Ragged
+    batches: list[tuple[NDArray[np.int64], NDArray[Any]]]
+
+
 class Engine:
     """One version that answers rows.
 
@@ -92,25 +105,32 @@ class Engine:
         else:
             self.shape = Shape("numeric", tuple(columns["sequence"]), len(state["center"]))
 
-    def answer(self, rows: Sequence[Row]) -> Answers:
-        """Answer rows; each answer depends on nothing but its row.
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        """Rows as the model takes them, those of like length together.
 
         Raises:
             ValueError: a row that cannot be encoded, named.
         """
         column = "text" if self.shape.kind == "text" else "series"
         # a mapping of lists is all that `encode` looks for in a frame, and spares making one
-        inputs = self.preprocessor.encode(cast("pd.DataFrame", {column: list(rows)}))
-        return Answers(self, self.probabilities(inputs), inputs)
+        frame = cast("pd.DataFrame", {column: list(rows)})
+        return self.batched(self.preprocessor.encode(frame))
 
-    def probabilities(self, inputs: Ragged) -> NDArray[np.float32]:
-        """The forward pass over encoded rows, those of like length together."""
+    def batched(self, inputs: Ragged) -> Encoded:
+        """Encoded rows cut into padded batches."""
         lengths = inputs.lengths
-        found = np.empty((len(inputs), len(self.classes)), np.float32)
-        for rows in groups(lengths):
-            batch = inputs.take(rows).padded(bucket_length(int(lengths[rows].max(initial=0))))
+        batches = [
+            (rows, inputs.take(rows).padded(bucket_length(int(lengths[rows].max(initial=0)))))
+            for rows in groups(lengths)
+        ]
+        return Encoded(inputs, batches)
+
+    def answer(self, encoded: Encoded) -> Answers:
+        """The forward pass; each answer depends on nothing but its row."""
+        found = np.empty((len(encoded.inputs), len(self.classes)), np.float32)
+        for rows, batch in encoded.batches:
             found[rows] = self.forward(batch)
-        return found
+        return Answers(self, found, encoded.inputs)
 
     def warm(self) -> float:
         """Run every bucket once, then answer the golden rows; returns seconds.
@@ -142,8 +162,8 @@ class Engine:
         frame, expected = golden.from_json(_read(self._directory, "golden"))
         if not len(frame):
             return 0.0
-        found = self.probabilities(self.preprocessor.encode(frame))
-        return float(np.abs(found - expected).max())
+        found = self.answer(self.batched(self.preprocessor.encode(frame)))
+        return float(np.abs(found.probabilities - expected).max())
 
 
 def load(version: str, digest: str, directory: Path, compiled: Path, public_key: Path) -> Engine:

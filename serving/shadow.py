@@ -153,7 +153,7 @@ class Shadow:
         began = time.perf_counter()
         try:
             rows = [row for row, _, _ in batch]
-            answers = await loop.run_in_executor(self._thread, challenger.answer, rows)
+            answers = await loop.run_in_executor(self._thread, _answered, challenger, rows)
         except Exception as error:
             logger.warning("shadow v%s: %s", challenger.version, error)
             return
@@ -196,6 +196,10 @@ class Shadow:
             await asyncio.to_thread(shadow_findings.write, self._store, self._pipeline, found)
         except Exception as error:
             logger.warning("what the shadow found is not written: %s", error)
+
+
+def _answered(challenger: Engine, rows: list[Row]) -> Answers:
+    return challenger.answer(challenger.encode(rows))
 
 
 def _spread(

@@ -14,22 +14,29 @@ from tasks.ragged import Ragged
 
 
 class Echo:
-    """A version that answers a number with that number, and remembers its flights."""
+    """A version that answers a word with its number, and remembers its flights."""
 
     def __init__(self, version="1", seconds=0.0, fails=()):
-        self.version, self.seconds, self.fails = version, seconds, set(fails)
+        self.version, self.seconds, self.fails = version, seconds, set(words(fails))
         self.flights = []
         self.gate = threading.Event()
         self.gate.set()
 
+    def encode(self, rows):
+        if self.fails & set(rows):
+            raise ValueError(f"row {min(self.fails & set(rows))}: no")
+        return rows
+
     def answer(self, rows):
         self.gate.wait(10)
         time.sleep(self.seconds)
-        self.flights.append(list(rows))
-        if self.fails & set(rows):
-            raise ValueError(f"row {min(self.fails & set(rows))}: no")
-        values = np.array(rows, np.float32)[:, None]
+        self.flights.append([float(row) for row in rows])
+        values = np.array([float(row) for row in rows], np.float32)[:, None]
         return Answers(self, values, Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)))
+
+
+def words(numbers):
+    return [str(number) for number in numbers]
 
 
 def told(answers):
@@ -43,9 +50,9 @@ def run(main):
 async def held(batcher, engine, requests):
     """All requests at once, behind one that holds the engine until they wait."""
     engine.gate.clear()
-    first = asyncio.create_task(batcher.answer([-1]))
+    first = asyncio.create_task(batcher.answer(words([-1])))
     await asyncio.sleep(0.05)
-    waiting = [asyncio.create_task(batcher.answer(rows)) for rows in requests]
+    waiting = [asyncio.create_task(batcher.answer(words(rows))) for rows in requests]
     await asyncio.sleep(0.05)
     engine.gate.set()
     return await asyncio.gather(first, *waiting, return_exceptions=True)
@@ -57,7 +64,7 @@ def test_a_lone_request_does_not_wait_for_company():
     async def main():
         batcher = Batcher(lambda: engine)
         began = time.perf_counter()
-        answers = await batcher.answer([3, 4])
+        answers = await batcher.answer(words([3, 4]))
         return told(answers), time.perf_counter() - began
 
     answers, seconds = run(main())
@@ -118,12 +125,12 @@ def test_who_waits_too_long_is_told_and_not_computed_any_more():
     async def main():
         batcher = Batcher(lambda: engine, deadline_seconds=0.2)
         engine.gate.clear()
-        slow = asyncio.create_task(batcher.answer([1]))
+        slow = asyncio.create_task(batcher.answer(words([1])))
         await asyncio.sleep(0.05)
-        late = asyncio.create_task(batcher.answer([2]))
+        late = asyncio.create_task(batcher.answer(words([2])))
         results = await asyncio.gather(slow, late, return_exceptions=True)
         engine.gate.set()
-        return results, told(await batcher.answer([3]))
+        return results, told(await batcher.answer(words([3])))
 
     (slow, late), after = run(main())
     assert isinstance(slow, DeadlinePassed)
@@ -139,9 +146,9 @@ def test_a_swap_falls_between_two_flights():
     async def main():
         batcher = Batcher(lambda: live[0])
         old.gate.clear()
-        before = [asyncio.create_task(batcher.answer([n])) for n in range(3)]
+        before = [asyncio.create_task(batcher.answer(words([n]))) for n in range(3)]
         await asyncio.sleep(0.05)
-        after = [asyncio.create_task(batcher.answer([n])) for n in range(3)]
+        after = [asyncio.create_task(batcher.answer(words([n]))) for n in range(3)]
         await asyncio.sleep(0.05)
         live[0] = new
         old.gate.set()
@@ -156,7 +163,7 @@ def test_without_a_live_version_requests_are_sent_away():
     async def main():
         batcher = Batcher(lambda: None)
         with pytest.raises(Refusal) as refused:
-            await batcher.answer([1])
+            await batcher.answer(words([1]))
         return refused.value.status
 
     assert run(main()) == 503

@@ -29,6 +29,9 @@ class Fixed:
     def __init__(self, version, answer):
         self.version, self.digest, self.given = version, version * 64, answer
 
+    def encode(self, rows):
+        return rows
+
     def answer(self, rows):
         inputs = Ragged.of([np.array([1, 5], np.int32)] * len(rows))
         return Answers(self, np.tile(np.float32(self.given), (len(rows), 1)), inputs)
