@@ -26,6 +26,7 @@ from serving import inference_protocol, places, protocol
 from serving.access import Access, taken
 from serving.batching import Batcher
 from serving.body import Message, Receive, body_of
+from serving.canary import Canary
 from serving.engine import Answers, Engine
 from serving.limits import RETRY_AFTER_SECONDS, Refusal
 from serving.metrics import Metrics
@@ -63,6 +64,7 @@ class App:
     Args:
         name: The pipeline's; also the model's.
         slot: Holds the live version.
+        canary: Asked how it goes.
         batcher: The queue before it.
         access: Who may ask.
         metrics: Told of every answer.
@@ -74,6 +76,7 @@ class App:
         self,
         name: str,
         slot: Slot,
+        canary: Canary,
         batcher: Batcher,
         access: Access,
         metrics: Metrics,
@@ -83,6 +86,7 @@ class App:
         self.draining = False
         self._name = name
         self._slot = slot
+        self._canary = canary
         self._batcher = batcher
         self._access = access
         self._metrics = metrics
@@ -264,6 +268,7 @@ class App:
             "why": slot.stale,
             "refused": asdict(slot.refused) if slot.refused else None,
             "challenger": slot.challenger.version if slot.challenger else None,
+            "canary": self._canary.told(),
             "other_processes": others,
             "processes_disagree": any(
                 other["seconds_ago"] > SILENT_SECONDS or other["version"] != self._version()

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from infra.settings import Settings
 from infra.storage import open_storage
 from model_registry import signing
-from serving import places
 from serving.access import Access
 from serving.app import App
 from serving.batching import Batcher
+from serving.canary import Canary
 from serving.engine import Answers
 from serving.metrics import Metrics
 from serving.places import Places
@@ -66,13 +66,15 @@ class _Running:
         shadows = first and self.serving.shadow_share > 0
         key = signing.public_key_of(settings.signing_key)
         self.slot = Slot(
-            pipeline.name, store, self.place, key, self.metrics, watch_challenger=shadows
+            *(pipeline.name, store, self.place, key, self.metrics),
+            watch_challenger=shadows or self.serving.canary_share > 0,
         )
-        self.batcher = Batcher(lambda: self.slot.live, landed=self.metrics.landed)
+        self.canary = Canary(self.slot, self.serving.canary_share)
+        self.batcher = Batcher(self.canary.choose, landed=self.metrics.landed)
         self.log = RequestLog(pipeline.name, store, self.serving, self.metrics)
         share = self.serving.shadow_share if shadows else 0.0
         self.shadow = Shadow(pipeline.name, self.slot, store, share, self.metrics)
-        parts = (self.slot, self.batcher, self.access, self.metrics, self.place)
+        parts = (self.slot, self.canary, self.batcher, self.access, self.metrics, self.place)
         self.app = App(pipeline.name, *parts, heard=self._heard)
 
     async def run(self, *, shared: bool) -> None:
@@ -97,10 +99,9 @@ class _Running:
             logger.info("ended")
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._follow(), self.log.run(), self.shadow.run()]
+        return [self.slot.beat(), self._follow(), self.log.run(), self.shadow.run()]
 
     async def _follow(self) -> None:
-        await asyncio.to_thread(self.place.beat, None, places.now())
         await self.slot.look()
         gc.collect()
         gc.freeze()  # what was loaded stays; collections look at requests only
@@ -110,6 +111,7 @@ class _Running:
         self.app.draining = True
 
     def _heard(self, rows: list[Row], answers: Answers) -> None:
+        self.metrics.answered(answers)
         self.log.offer(rows, answers)
         self.shadow.offer(rows, answers)
 

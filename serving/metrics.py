@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,7 +14,7 @@ from prometheus_client import (
     multiprocess,
 )
 
-from serving.engine import Engine
+from serving.engine import Answers, Engine
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -63,6 +64,13 @@ class Metrics:
         """One flight is over."""
         self.flight_rows.observe(rows)
         self.flight_seconds.observe(seconds)
+
+    def answered(self, answers: Answers) -> None:
+        """One request got its answers."""
+        counts = Counts(answers.probabilities.argmax(axis=1).tolist())
+        for best, count in counts.items():
+            label = answers.engine.classes[best]
+            self.rows.labels(answers.engine.version, label).inc(count)
 
     def took_over(self, engine: Engine, before: Engine | None) -> None:
         """A version took over."""

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 15.0  # for the ledger, when a copy is at hand
 READY_SECONDS = 900.0
+RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 120.0  # while registry or artifacts are away
+BEAT_SECONDS = 2.0
 REFUSED = 3  # exit code of `serving.compiling`
 _START = Head()
 
@@ -49,6 +52,7 @@ class Refused:
     Attributes:
         version: The registered version.
         digest: Of its bundle.
+        entry: Of the ledger, that names it.
         reason: What it failed.
         at: When, UTC.
         final: It is not tried again until the ledger moves or somebody asks for it.
@@ -56,6 +60,7 @@ class Refused:
 
     version: str
     digest: str
+    entry: int
     reason: str
     at: str
     final: bool
@@ -90,6 +95,7 @@ class Slot:
         self.name = name
         self.live: Engine | None = None
         self.challenger: Engine | None = None
+        self.proposed = False
         self.stale: str | None = None
         self.refused: Refused | None = None
         self.since: int | None = None
@@ -105,21 +111,27 @@ class Slot:
         self._seen = _START
         self._asked = asyncio.Event()
         self._looking = asyncio.Lock()
+        self._pause = self._not_before = 0.0
 
     async def follow(self, poll_seconds: float) -> None:
         """Look at the ledger for ever."""
         while True:
-            await asyncio.to_thread(
-                self._place.beat, self.live.version if self.live else None, places.now()
-            )
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), poll_seconds)
             self._asked.clear()
             await self.look()
 
+    async def beat(self) -> None:
+        """Tell the other processes here for ever what this one serves."""
+        while True:
+            version = self.live.version if self.live else None
+            await asyncio.to_thread(self._place.beat, version, places.now())
+            await asyncio.sleep(BEAT_SECONDS)
+
     def refresh(self) -> None:
         """Look now, and give what was refused another chance."""
         self.refused = None
+        self._pause = self._not_before = 0.0
         self._asked.set()
 
     async def look(self) -> None:
@@ -143,11 +155,24 @@ class Slot:
         if self._is_live(champion):
             self._fresh(champion)
             return
-        if self.refused and self.refused.final and self.refused.digest == champion.digest:
+        known = self.refused
+        if (
+            known
+            and known.final
+            and (known.digest, known.entry)
+            == (
+                champion.digest,
+                champion.since,
+            )
+        ):
+            return
+        if time.monotonic() < self._not_before:
             return
         try:
             engine = await self._engine(champion)
         except NotReady as error:
+            self._pause = min(max(2 * self._pause, RETRY_SECONDS), LONGEST_PAUSE_SECONDS)
+            self._not_before = time.monotonic() + self._pause
             self._refuse(champion, str(error), final=False)
             await self._fall_back(f"v{champion.version} cannot be made ready: {error}")
         except Exception as error:
@@ -215,6 +240,7 @@ class Slot:
         self.live = engine
         self._fresh(champion)
         self.refused = None
+        self._pause = self._not_before = 0.0
         self._metrics.took_over(engine, before)
         self._place.note_live(champion)
         self._place.keep_few({engine.digest})
@@ -254,7 +280,8 @@ class Slot:
             self._metrics.refused.labels(champion.version, kind).inc()
             logger.error("swap to v%s refused: %s", champion.version, reason)
         moment = datetime.now(UTC).isoformat(timespec="seconds")
-        self.refused = Refused(champion.version, champion.digest, reason, moment, final)
+        names = (champion.version, champion.digest, champion.since)
+        self.refused = Refused(*names, reason, moment, final)
 
     async def _record(self) -> None:
         """A small object in the store; a store that takes none costs nothing else."""
@@ -277,12 +304,12 @@ class Slot:
         if wanted.version in state.barred or wanted.version == champion.version:
             self.challenger = None
             return
+        self.proposed = wanted.version in state.proposals
         if self.challenger and self.challenger.digest == wanted.digest:
             return
         self._newest = None  # whatever comes of it, it is tried once
         try:
-            self.challenger = await self._engine(wanted)
-            self._newest = wanted
+            self.challenger, self._newest = await self._engine(wanted), wanted
         except Exception as error:
             logger.warning("v%s is not shadowed: %s", wanted.version, _told(error))
 

@@ -30,3 +30,8 @@ class Serving(Frozen):
     shadow_share: Share = Field(
         0.0, description="Share of live rows that the challenger in Staging also scores."
     )
+    canary_share: Share = Field(
+        0.0,
+        description="Share of live traffic that a challenger answers which passed its gates and "
+        "waits for a person; it stops by itself where it fails or is much slower.",
+    )

@@ -29,8 +29,8 @@ FUZZ = st.one_of(
 class Crowd:
     """Clients that ask until they are told to stop; what they saw."""
 
-    def __init__(self, port, clients, token):
-        self.port, self.token = port, token
+    def __init__(self, port, clients, token, *, pause_seconds=0.0):
+        self.port, self.token, self.pause = port, token, pause_seconds
         self.seen, self.errors, self.count = [], [], 0
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(clients)]
@@ -47,6 +47,7 @@ class Crowd:
                     self.errors.append((status, answer))
                 self.seen.append((time.monotonic(), answer["model_version"]))
                 self.count += 1
+                time.sleep(self.pause)
             except OSError as error:
                 self.errors.append(repr(error))
         asking.connection.close()

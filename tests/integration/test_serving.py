@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +36,7 @@ TOKEN = "a-canary-nobody-may-see"
 def live(tmp_path_factory, empty_store):
     """Versions 1 and 2 are sound, 3 does not answer as it was trained, 4 is damaged."""
     folder = tmp_path_factory.mktemp("live")
-    found = live_in(folder, empty_store, log_seconds=1.0, shadow_share=1.0)
+    found = live_in(folder, empty_store, log_seconds=1.0, shadow_share=1.0, canary_share=0.5)
     for seed, marker in enumerate("ab"):
         found.add(marker, seed=seed)
     found.add("skewed", seed=2, golden_off=0.01)
@@ -521,3 +521,81 @@ def serving_processes(server, count, but=frozenset()):
             seen = {beside(server) & workers for _ in range(10)}
             if len(workers) == count and workers != but and frozenset().union(*seen) == workers:
                 return workers
+
+
+def test_a_challenger_that_waits_for_a_person_answers_its_share_until_it_is_rejected(
+    live, tmp_path
+):
+    live.promote("1")
+    promotions = live.toys.promotions()
+    digest = live.toys.registry.version(NAME, "2").digest
+    promotions.propose(Judged("2", digest, promotions.state().champion), asked())
+    with live.server(log=tmp_path / "log") as server:
+        wait_for(server, "1")
+        wait_until(lambda: server.ready()["challenger"] == "2")
+        assert set(versions(server, 60)) == {"1", "2"}
+        told = server.ready()["canary"]
+        assert told["challenger"]["flights"] + told["champion"]["flights"] == 60
+        assert (told["challenger"]["failures"], told["stopped"]) == (0, None)
+        promotions.reject(asked(), "2")
+        wait_until(lambda: server.ready()["challenger"] is None)
+        assert set(versions(server, 20)) == {"1"}
+        server.connection.close()
+
+
+def versions(server, count):
+    asking = [server("/invocations", {"instances": ["slow late"]}) for _ in range(count)]
+    assert all(status == 200 for status, _, _ in asking)
+    assert all(headers["x-model-version"] == told["model_version"] for _, headers, told in asking)
+    return [told["model_version"] for _, _, told in asking]
+
+
+def wait_until(holds, patience_seconds=60):
+    deadline = time.monotonic() + patience_seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+SOAK_SECONDS = 120.0
+GROWTH = 1.05
+
+
+@pytest.mark.slow
+def test_a_soak_with_swaps_and_outages_leaves_no_request_unanswered_and_no_growth(live, tmp_path):
+    """A promotion every 30 s, the store away for 10 s every 60 s; memory after a fifth counts."""
+    store = live.home / "store"
+    settled = 0
+    with live.server(log=tmp_path / "log") as server:
+        wait_for(server, moved_to(live))
+        process = psutil.Process(server.process.pid)
+        began = time.monotonic()
+        with Crowd(server.port, 4, "", pause_seconds=0.03) as crowd:
+            for turn in range(int(SOAK_SECONDS / 30)):
+                live.promote(("2", "1")[turn % 2])
+                wait_for(server, moved_to(live))
+                if turn % 2:
+                    with away(store):
+                        time.sleep(10)
+                        assert server.ready()["stale"]
+                time.sleep(max(0, began + 30 * (turn + 1) - time.monotonic()))
+                if not settled and time.monotonic() - began >= SOAK_SECONDS / 5:
+                    settled = process.memory_info().rss
+        assert crowd.errors == []
+        assert crowd.count > SOAK_SECONDS * 20
+        assert process.memory_info().rss <= settled * GROWTH
+        assert not server.ready()["stale"]
+        server.connection.close()
+
+
+@contextmanager
+def away(folder):
+    """A folder that is gone for a while, and cannot be made anew."""
+    hidden = folder.with_name(f"{folder.name}.away")
+    folder.rename(hidden)
+    folder.write_text("no folder")
+    try:
+        yield
+    finally:
+        folder.unlink()
+        hidden.rename(folder)
