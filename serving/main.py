@@ -19,6 +19,7 @@ from serving.app import App
 from serving.batching import Batcher
 from serving.canary import Canary
 from serving.engine import Answers
+from serving.memory import give_back
 from serving.metrics import Metrics
 from serving.places import Places
 from serving.protocol import Row
@@ -103,7 +104,7 @@ class _Running:
 
     async def _follow(self) -> None:
         await self.slot.look()
-        gc.collect()
+        give_back()
         gc.freeze()  # what was loaded stays; collections look at requests only
         await self.slot.follow(self.serving.poll_seconds)
 

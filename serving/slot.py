@@ -9,7 +9,6 @@ registry cannot be reached, the last verified copy on this machine answers, and 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,10 @@ from model_registry.ledger import Ledger
 from model_registry.state import Champion, State
 from serving import places
 from serving.engine import Engine, EngineRefused, load
+from serving.memory import give_back
 from serving.metrics import Metrics
 from serving.places import Places
+from serving.refused import LedgerGone, NotReady, Refused, told
 
 logger = logging.getLogger(__name__)
 
@@ -43,31 +44,6 @@ RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 120.0  # while registry or artifacts
 BEAT_SECONDS = 2.0
 REFUSED = 3  # exit code of `serving.compiling`
 _START = Head()
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A version that was not taken.
-
-    Attributes:
-        version: The registered version.
-        digest: Of its bundle.
-        entry: Of the ledger, that names it.
-        reason: What it failed.
-        at: When, UTC.
-        final: It is not tried again until the ledger moves or somebody asks for it.
-    """
-
-    version: str
-    digest: str
-    entry: int
-    reason: str
-    at: str
-    final: bool
-
-
-class NotReady(RuntimeError):
-    """A version could not be made ready now; asking again may help."""
 
 
 class Slot:
@@ -142,7 +118,7 @@ class Slot:
                     asyncio.to_thread(self._read), None if self.live else PATIENCE_SECONDS
                 )
             except Exception as error:
-                await self._fall_back(f"the ledger cannot be read: {_told(error)}")
+                await self._fall_back(f"the ledger cannot be read: {told(error)}")
                 return
             if state.champion is None:
                 await self._fall_back("the ledger names no version in Production")
@@ -176,10 +152,10 @@ class Slot:
             self._refuse(champion, str(error), final=False)
             await self._fall_back(f"v{champion.version} cannot be made ready: {error}")
         except Exception as error:
-            self._refuse(champion, _told(error), final=True)
+            self._refuse(champion, told(error), final=True)
             await self._record()
             if self.live is None:
-                await self._fall_back(f"v{champion.version} is refused: {_told(error)}")
+                await self._fall_back(f"v{champion.version} is refused: {told(error)}")
         else:
             self._swap(champion, engine)
 
@@ -244,10 +220,10 @@ class Slot:
         self._metrics.took_over(engine, before)
         self._place.note_live(champion)
         self._place.keep_few({engine.digest})
-        told = f"v{before.version} before" if before else "the first"
-        logger.info("v%s answers from now on (%s)", engine.version, told)
+        said = f"v{before.version} before" if before else "the first"
+        logger.info("v%s answers from now on (%s)", engine.version, said)
         del before
-        gc.collect()
+        give_back()
 
     def _fresh(self, champion: Champion) -> None:
         self.since = champion.since
@@ -265,7 +241,7 @@ class Slot:
             engine = await asyncio.to_thread(self._loaded, last)
             await asyncio.to_thread(self._warm, engine)
         except Exception as error:
-            logger.warning("the last copy, v%s, cannot serve: %s", last.version, _told(error))
+            logger.warning("the last copy, v%s, cannot serve: %s", last.version, told(error))
             return
         self.live, self.since = engine, last.since
         self._metrics.took_over(engine, None)
@@ -287,12 +263,12 @@ class Slot:
         """A small object in the store; a store that takes none costs nothing else."""
         if self.refused is None:
             return
-        told = {**asdict(self.refused), "serving": self.live.version if self.live else None}
+        content = {**asdict(self.refused), "serving": self.live.version if self.live else None}
         key = f"serving/{self.name}/refused/{self.refused.version}-{self.refused.digest[:16]}.json"
         try:
-            await asyncio.to_thread(self._store.put, key, json.dumps(told, indent=1).encode())
+            await asyncio.to_thread(self._store.put, key, json.dumps(content, indent=1).encode())
         except Exception as error:
-            logger.warning("the refusal is not recorded in the store: %s", _told(error))
+            logger.warning("the refusal is not recorded in the store: %s", told(error))
 
     async def _bring_challenger(self, state: State) -> None:
         """The newest version that was judged after the champion and waits in Staging."""
@@ -311,11 +287,14 @@ class Slot:
         try:
             self.challenger, self._newest = await self._engine(wanted), wanted
         except Exception as error:
-            logger.warning("v%s is not shadowed: %s", wanted.version, _told(error))
+            logger.warning("v%s is not shadowed: %s", wanted.version, told(error))
 
     def _read(self) -> State:
-        if self._state is not None and not self._ledger.has(self._state.head.number + 1):
-            return self._state
+        known = self._state
+        if known is not None and not self._ledger.has(known.head.number + 1):
+            if known.head.number and not self._ledger.has(known.head.number):
+                raise LedgerGone(f"entry {known.head.number} was there and is not any more")
+            return known
         self._state = decisions.read(self._ledger)
         if self._watch:
             for entry in self._ledger.follow(self._seen):
@@ -331,8 +310,3 @@ class Slot:
             champion.version,
             champion.digest,
         )
-
-
-def _told(error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said[:500]
