@@ -207,6 +207,32 @@ def backtest(
 
 
 @app.command()
+def serve(
+    conf: Conf = DEFAULT,
+    host: Annotated[str | None, typer.Option(help="Address; 127.0.0.1 unless set.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8080 unless set.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the port.")] = 1,
+    token_file: Annotated[Path | None, typer.Option(help="Holds the bearer token.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line.")] = False,
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Answer live requests with the version in Production, and follow every promotion.
+
+    Speaks MLflow's scoring protocol (`/invocations`) and the open inference protocol (`/v2`);
+    health under `/v2/health/ready`, numbers under `/metrics`, a page to try it under `/`.
+    SIGTERM drains: no request is lost. Beyond loopback it needs a token and allowed hosts.
+    """
+    with exit_codes():
+        from flows.serving import run
+
+        given = {"serve_host": host, "serve_port": port}
+        raise typer.Exit(
+            run(conf, given, token_file, workers=workers, worker=worker, as_json=as_json)
+        )
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
     *,

@@ -51,7 +51,8 @@ def train_nights(pipeline: Pipeline, days: Sequence[date], home: Path) -> list[P
         days: Logical dates, ascending.
         home: Folder of backtests; a pipeline that trains otherwise has another folder in it.
     """
-    what = pipeline.model_dump(mode="json", exclude={"gates", "policy", "schedule", "description"})
+    apart = {"gates", "policy", "schedule", "description", "serving"}
+    what = pipeline.model_dump(mode="json", exclude=apart)
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     nights = []
     for number, day in enumerate(days, 1):

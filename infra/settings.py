@@ -39,6 +39,19 @@ class Settings(BaseSettings):
         SecretStr(""), description="Addresses as apprise writes them, apart by blanks."
     )
 
+    serve_host: str = Field(
+        "127.0.0.1",
+        description="Address the scoring server binds to; beyond loopback it needs "
+        "a token and allowed hosts.",
+    )
+    serve_port: int = Field(8080, ge=0, le=65535, description="Its port; 0: any free one.")
+    serve_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token that scoring asks for; empty: none on loopback."
+    )
+    serve_allowed_hosts: str = Field(
+        "", description="Names that a Host header may carry beside loopback's, apart by commas."
+    )
+
     @property
     def store_uri(self) -> str:
         """The store's address, made absolute when it is a folder."""

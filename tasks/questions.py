@@ -94,7 +94,7 @@ def of_evaluate(
     champion: ChampionScores | None,
 ) -> Question:
     """Models to measure on the same rows."""
-    apart = {"schedule", "description", "gates"}
+    apart = {"schedule", "description", "gates", "serving"}
     said = [each.model_dump(mode="json", exclude={"seconds"}) for each in trained]
     answers = [
         digest_of_file(path)
@@ -135,7 +135,8 @@ def of_register(
 
 def of_night(pipeline: Pipeline) -> str:
     """Digest of the settings and code of a whole night, its seed among them."""
-    settings = pipeline.model_dump(mode="json", exclude={"schedule", "description"})
+    apart = {"schedule", "description", "serving"}
+    settings = pipeline.model_dump(mode="json", exclude=apart)
     return digest_of([settings, *(code(places) for places in LIBRARIES)])
 
 

@@ -20,6 +20,7 @@ settings.load_profile("same" if os.environ.get("CI") else "patient")
 LONGEST_FIRST = (
     "integration/test_scheduled_night.py",
     "real",
+    "integration/test_serving.py",
     "flows/test_first_night.py",
     "integration",
     "flows",

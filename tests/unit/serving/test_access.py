@@ -1,0 +1,63 @@
+"""Who may ask, and where a server may listen."""
+
+import pytest
+from pydantic import SecretStr
+
+from serving.access import Access, BindRefused
+from serving.limits import Refusal
+
+NONE, TOKEN = SecretStr(""), SecretStr("s3cret")
+
+
+def status(access, path="/invocations", **headers):
+    given = {"host": "localhost:8080", **headers}
+    try:
+        access.check(path, {name.encode(): value.encode() for name, value in given.items()})
+    except Refusal as refusal:
+        return 500 if "s3cret" in refusal.message else refusal.status
+    return 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "scoring.example"])
+def test_beyond_loopback_a_token_and_names_are_needed(host):
+    with pytest.raises(BindRefused, match="NOCTURNE_SERVE_TOKEN"):
+        Access.of(host, NONE, "scoring.example")
+    with pytest.raises(BindRefused, match="NOCTURNE_SERVE_ALLOWED_HOSTS"):
+        Access.of(host, TOKEN, " , ")
+    assert "scoring.example" in Access.of(host, TOKEN, "Scoring.Example").hosts
+
+
+def test_on_loopback_anybody_here_may_ask_but_change_nothing():
+    access = Access.of("127.0.0.1", NONE, "")
+    assert status(access) == 200
+    assert status(access, "/refresh") == 401
+    assert status(access, "/refresh", authorization="Bearer ") == 401
+
+
+def test_a_token_is_asked_of_all_but_health_and_documentation():
+    access = Access.of("127.0.0.1", TOKEN, "")
+    assert [status(access, path) for path in ("/", "/ping", "/v2/health/ready")] == [200] * 3
+    for path in ("/invocations", "/metrics", "/refresh", "/v2/models/toys", "/nowhere"):
+        assert status(access, path) == 401
+        assert status(access, path, authorization="Bearer wrong") == 401
+        assert status(access, path, authorization="Basic s3cret") == 401
+        assert status(access, path, authorization="Bearer s3cret") == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *(("127.0.0.1:9", 200), ("[::1]:9", 200), ("LOCALHOST", 200), ("scoring.example", 200)),
+        *(("", 400), ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("a:b:c", 400)),
+    ],
+)
+def test_a_foreign_host_is_refused(host, expected):
+    assert status(Access.of("127.0.0.1", NONE, "scoring.example"), host=host) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [("http://localhost:3000", 200), ("https://evil.example", 403), ("null", 403)],
+)
+def test_a_page_of_elsewhere_may_not_ask(origin, expected):
+    assert status(Access.of("127.0.0.1", NONE, ""), origin=origin) == expected

@@ -1,0 +1,122 @@
+"""What is kept of live traffic: bounded, redacted, in the agreed schema; and the shadow's tally."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from infra.local import LocalStorage
+from serving.engine import Answers
+from serving.metrics import Metrics
+from serving.protocol import Shape
+from serving.request_log import RequestLog, redacted
+from serving.shadow import Shadow
+from tasks import live_inputs, shadow_findings
+from tasks.ragged import Ragged
+from tasks.serving_config import Serving
+
+TODAY = datetime.now(UTC).date()
+
+
+class Fixed:
+    """A version that gives every row the same answer; `unknown` is the ids equal to 1."""
+
+    shape = Shape("text", ("body",))
+    classes = ("no", "yes")
+
+    def __init__(self, version, answer):
+        self.version, self.digest, self.given = version, version * 64, answer
+
+    def encode(self, rows):
+        return rows
+
+    def answer(self, rows):
+        inputs = Ragged.of([np.array([1, 5], np.int32)] * len(rows))
+        return Answers(self, np.tile(np.float32(self.given), (len(rows), 1)), inputs)
+
+    def unknown(self, values):
+        return int((values == 1).sum())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStorage(tmp_path)
+
+
+def logged(store, serving, rows, engine=None):
+    engine = engine or Fixed("3", [0.25, 0.75])
+    log = RequestLog("toys", store, Serving(**serving), Metrics())
+    for row in rows:
+        log.offer([row], engine.answer([row]))
+    asyncio.run(log.flush())
+    return live_inputs.read(store, "toys", TODAY).to_pylist()
+
+
+def test_rows_are_kept_with_what_was_answered(store):
+    (row,) = logged(store, {"redact": "nothing"}, ["call 0171 234"])
+    assert (row["version"], row["label"], row["probabilities"]) == ("3", "yes", [0.25, 0.75])
+    assert (row["length"], row["unknown"]) == (2, 1)
+    assert (row["text"], row["series"]) == ("call 0171 234", None)
+
+
+def test_a_flush_holds_a_uniform_sample_of_bounded_size(store):
+    rows = logged(store, {"log_rows": 50}, [f"word{'x' * n}" for n in range(1000)])
+    assert len(rows) == 50
+    early = sum(len(row["text"]) < 500 for row in rows)
+    assert 10 < early < 40
+    assert len(list(store.keys("requests/"))) == 1
+
+
+def test_without_share_or_bound_nothing_is_kept(store):
+    assert logged(store, {"log_share": 0.0}, ["a"] * 20) == []
+    assert logged(store, {"log_rows": 0}, ["a"] * 20) == []
+
+
+def test_a_store_that_takes_nothing_costs_only_the_rows(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert logged(LocalStorage(tmp_path / "file" / "store"), {}, ["a"]) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("nothing", "mail ada.l+x@mail.example or @ada, www.a.example/x?y=1, +49 171 234-5"),
+        ("identifiers", "mail <user> or <user>, <url> +<number>"),
+        ("everything", None),
+    ],
+)
+def test_what_names_a_person_is_taken_out(how, expected):
+    said = "mail ada.l+x@mail.example or @ada, www.a.example/x?y=1, +49 171 234-5"
+    assert redacted(said, how) == expected
+
+
+def test_the_shadow_is_told_against_the_champion_and_read_back(store):
+    champion, challenger = Fixed("3", [0.25, 0.75]), Fixed("4", [0.75, 0.25])
+    slot = SimpleNamespace(challenger=challenger)
+    shadow = Shadow("toys", slot, store, 1.0, Metrics())
+
+    async def main():
+        for _ in range(4):
+            shadow.offer(["a b"], champion.answer(["a b"]))
+        await shadow.answer_some()
+        await shadow.report()
+
+    asyncio.run(main())
+    found = shadow_findings.read(store, "toys", "4")
+    assert found["rows"] == 4
+    assert found["champion"] == {"version": "3", "digest": "3" * 64}
+    assert (found["agreement"], found["total_variation"]) == (0.0, 0.5)
+    assert found["score_shift"] == {"no": 0.5, "yes": -0.5}
+    assert found["milliseconds_a_row"]["p99"] > 0
+    assert shadow_findings.read(store, "toys", "5") is None
+
+
+def test_without_a_challenger_nothing_waits(store):
+    shadow = Shadow("toys", SimpleNamespace(challenger=None), store, 1.0, Metrics())
+    champion = Fixed("3", [0.25, 0.75])
+    shadow.offer(["a"], champion.answer(["a"]))
+    asyncio.run(shadow.answer_some())
+    asyncio.run(shadow.report())
+    assert list(store.keys()) == []
