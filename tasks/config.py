@@ -18,6 +18,8 @@ from pydantic import Field, model_validator
 
 from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
+from tasks.monitoring_config import Monitoring
+from tasks.scoring_config import Scoring
 
 __all__ = ["Choice", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
 
@@ -235,6 +237,10 @@ class Pipeline(Frozen):
     )
     policy: Policy = Field(Policy(), description="What is done about a verdict.")
     schedule: Schedule = Field(Schedule(), description="When the night runs.")
+    scoring: Scoring = Field(Scoring(), description="Production over a batch, by itself.")
+    monitoring: Monitoring = Field(
+        Monitoring(), description="Live inputs against what the model was tested on."
+    )
     seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
 
     @property

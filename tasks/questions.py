@@ -40,6 +40,7 @@ LIBRARIES = {
     SCORING: ("keras", "mlflow", "tensorflow"),
     MEASURING: ("matplotlib", "numpy", "scipy"),
 }
+BESIDE = {"schedule", "description", "scoring", "monitoring"}  # change no number of a night
 JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key"}  # the rows stand apart
 
 
@@ -94,7 +95,7 @@ def of_evaluate(
     champion: ChampionScores | None,
 ) -> Question:
     """Models to measure on the same rows."""
-    apart = {"schedule", "description", "gates"}
+    apart = {*BESIDE, "gates"}
     said = [each.model_dump(mode="json", exclude={"seconds"}) for each in trained]
     answers = [
         digest_of_file(path)
@@ -135,7 +136,7 @@ def of_register(
 
 def of_night(pipeline: Pipeline) -> str:
     """Digest of the settings and code of a whole night, its seed among them."""
-    settings = pipeline.model_dump(mode="json", exclude={"schedule", "description"})
+    settings = pipeline.model_dump(mode="json", exclude=BESIDE)
     return digest_of([settings, *(code(places) for places in LIBRARIES)])
 
 

@@ -198,16 +198,20 @@ class Against(Reference):
 
 
 class Predictions(Reference):
-    """A file scored by Production."""
+    """A batch scored by Production."""
 
     model: str
     version: str
     digest: str
-    rows: int = Field(description="Rows in the file.")
+    rows: int = Field(description="Rows in the input, bad ones counted.")
     scored: int
     rejected: int
-    output: str = Field(description="Path of the predictions.")
-    rejects: str | None = Field(None, description="Path of the rows without answer, and why.")
+    output: str = Field(description="Path or address of the predictions.")
+    rejects: str | None = Field(None, description="Where the rows without answer are, and why.")
+    parts: int = Field(1, description="Files of predictions.")
+    taken: int = Field(0, description="Parts that an earlier run had finished.")
+    refused: str | None = Field(None, description="Why the batch is refused; None: it is not.")
+    rows_per_second: float = Field(0.0, description="Of the rows scored by this run.")
 
 
 class GateResult(Reference):
