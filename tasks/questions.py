@@ -29,7 +29,7 @@ TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/ragged.py", "tasks
             "tasks/evaluation/confusion.py", "tasks/evaluation/inputs.py",
             "tasks/evaluation/calibration.py")  # fmt: skip
 MEASURING = ("tasks/evaluate.py", "tasks/evaluation")
-SCORING = ("tasks/inference", "tasks/register.py", "tasks/sequences")
+SCORING = ("tasks/inference", "tasks/register.py", "tasks/reference_rows.py", "tasks/sequences")
 GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statistics.py")
 LIBRARIES = {
     READING: ("pandas", "pyarrow"),

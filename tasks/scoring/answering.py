@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.sequences.tokens import UNKNOWN
+from tasks.sequences.tokens import unknown_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,15 +102,6 @@ def _lists(values: NDArray[np.float32]) -> pa.Array:
     rows, width = values.shape
     offsets = pa.array(np.arange(rows + 1) * width, pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
-
-
-def unknown_tokens(inputs: Ragged) -> list[int] | NDArray[np.int64] | None:
-    """How many tokens of each row the vocabulary lacks, `(rows,)`; nulls for series."""
-    if inputs.values.dtype != np.int32:
-        return [None] * len(inputs)  # type: ignore[list-item]
-    own = inputs.values if inputs.values.ndim == 1 else inputs.values[:, 0]
-    counted = np.concatenate([[0], np.cumsum(own == UNKNOWN)])
-    return np.diff(counted[inputs.offsets])
 
 
 def reasons_against(rows: pd.DataFrame) -> pd.Series:
