@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows import console, deciding
+from flows import console, deciding, watching
 from flows.console import answer, exit_codes, grid, number, out, show_facts, showing
 from flows.options import DEFAULT, Conf, Json, pipeline_of
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(deciding.app)
+app.add_typer(watching.app)
 
 Day = Annotated[
     datetime | None,
@@ -162,26 +163,6 @@ def _show_status(state: dict[str, Any]) -> None:
         if warning:
             out.print(f"[yellow]{warning}[/]", highlight=False, soft_wrap=True)
     out.print(f"schedule: {state['schedule']}; {state['served']}", highlight=False)
-
-
-@app.command()
-def score(
-    conf: Path,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Rows to score.")],
-    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Predictions to write.")],
-    *,
-    as_json: Json = False,
-) -> None:
-    """Let Production score a file: label, every class's probability and the model version.
-
-    Rows that cannot be scored go to OUTPUT's neighbour `.rejects`, each with its reason.
-    """
-    with exit_codes(as_json=as_json), showing(quiet=as_json):
-        from flows.scoring import score_file
-
-        result = score_file(pipeline_of(conf), source, target)
-        facts = result.model_dump(mode="json")
-        answer(facts, as_json=as_json, table=lambda: show_facts(facts))
 
 
 @app.command()

@@ -76,7 +76,8 @@ class Display(logging.Handler):
     def _due(self, record: Any) -> bool:
         now = time.monotonic()
         last = self._said.get(record.subject, -QUIET_SECONDS)
-        if record.done < record.total and now - last < QUIET_SECONDS:
+        over = record.total is not None and record.done >= record.total
+        if not over and now - last < QUIET_SECONDS:
             return False
         self._said[record.subject] = now
         return True

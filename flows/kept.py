@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.settings import Settings
 from infra.storage import open_storage
 from model_registry.state import Champion
-from tasks import nights, questions
+from tasks import nights, questions, reference_rows
 from tasks.config import Pipeline
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
@@ -118,4 +118,5 @@ class KeptSteps:
             Registered,
             questions.of_register(pipeline, prepared, trained, evaluation, day),
             lambda: register(pipeline, prepared, trained, evaluation, run_id, day),
+            keys=lambda made: [reference_rows.key(made.model, made.version)],
         )

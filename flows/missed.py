@@ -17,8 +17,13 @@ def logical_day(scheduled: datetime, schedule: Schedule) -> date:
     In UTC, a night at 01:30 in Berlin would be of the day before in summer and of the same day in
     winter: one date a year would come twice, and one never.
     """
+    return local_day(scheduled, schedule.timezone)
+
+
+def local_day(moment: datetime, timezone: str) -> date:
+    """The date of a moment in a time zone, by its IANA name."""
     # Prefect hands out a kind of datetime of its own
-    return datetime.fromtimestamp(scheduled.timestamp(), ZoneInfo(schedule.timezone)).date()
+    return datetime.fromtimestamp(moment.timestamp(), ZoneInfo(timezone)).date()
 
 
 def fires(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:

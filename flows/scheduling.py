@@ -1,28 +1,70 @@
-"""Serve the nightly deployment of a pipeline: Prefect starts its nights by the cron in its file."""
+"""Serve the deployments of a pipeline: its night, and where they are set its batch and monitoring.
+
+Prefect starts them by the crons in the pipeline's file. An alarm of monitoring starts a night.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import prefect
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger
+from prefect.flows import Flow
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from flows.monitoring import monitor
 from flows.retraining import retrain
+from flows.scoring import score
+from tasks.alarm import EVENT, resource
 from tasks.config import Pipeline
 
 
 def serve(pipeline: Pipeline) -> None:
-    """Poll for scheduled nights and run them, until interrupted.
+    """Poll for scheduled runs and run them, until interrupted."""
+    prefect.serve(*deployments(pipeline))
 
-    A second night that is due while one runs is cancelled: the next one sees all rows anyway.
-    The entrypoint is the module's path, because a file entrypoint would load modules twice.
+
+def deployments(pipeline: Pipeline) -> list[RunnerDeployment]:
+    """The night, then the batch and monitoring where the pipeline gives them a cron."""
+    night = pipeline.schedule
+    found = [_deployed(retrain, pipeline, night.cron, night.timezone, triggers=[alarm(pipeline)])]
+    for flow, part in ((score, pipeline.scoring), (monitor, pipeline.monitoring)):
+        if part.cron:
+            found.append(_deployed(flow, pipeline, part.cron, part.timezone))
+    return found
+
+
+def alarm(pipeline: Pipeline) -> DeploymentEventTrigger:
+    """Starts a night when monitoring raises an alarm; its id makes each alarm count once."""
+    return DeploymentEventTrigger(
+        name=f"{pipeline.name}: drift starts a night",
+        description="Live inputs no longer look like what the model was tested on.",
+        expect={EVENT},
+        match={"prefect.resource.id": resource(pipeline.name)},
+    )
+
+
+def _deployed(
+    flow: Flow[..., Any], pipeline: Pipeline, cron: str, timezone: str, **more: Any
+) -> RunnerDeployment:
+    """A deployment named after the pipeline.
+
+    A second run that is due while one runs is cancelled: the next one sees all rows anyway. The
+    entrypoint is the module's path, because a file entrypoint would load modules twice.
     """
-    retrain.serve(
+    made = flow.to_deployment(
         name=pipeline.name,
         description=pipeline.description or None,
-        schedules=[Cron(pipeline.schedule.cron, timezone=pipeline.schedule.timezone)],
+        schedules=[Cron(cron, timezone=timezone)],
         parameters={"pipeline": pipeline.model_dump(mode="json")},
-        global_limit=ConcurrencyLimitConfig(
+        concurrency_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         ),
         entrypoint_type=EntrypointType.MODULE_PATH,
+        **more,
     )
+    assert isinstance(made, RunnerDeployment)  # noqa: S101 (it is no coroutine outside a loop)
+    return made

@@ -94,6 +94,7 @@ def _served(pipeline: Pipeline, settings: Settings) -> str:
     if not url:
         return "no Prefect server is set; `nocturne schedule` serves it with one of its own"
     query = {
+        "flows": {"name": {"any_": ["retrain"]}},
         "deployments": {"name": {"any_": [pipeline.name]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
         "sort": "EXPECTED_START_TIME_ASC",

@@ -80,6 +80,16 @@ class LocalStorage:
         )
         yield from sorted(key for key in found if key.startswith(prefix))
 
+    def delete(self, key: str) -> None:
+        """Remove what stands under the key; nothing there is as good."""
+        path = self._path(key)
+        with explained("delete", key, self.uri):
+            path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what killed writes left; only for who knows that nobody else writes here."""
+        shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
+
     def honours_conditional_writes(self) -> bool:
         """Whether `if_absent` lets one writer win; tried on a key made for it."""
         return probe(self.put)

@@ -96,15 +96,25 @@ class S3Storage:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted."""
+        yield from (key for key, _ in self.stamped(checked_prefix(prefix)))
+
+    def stamped(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """All keys that begin with the prefix, sorted, each with the mark of its content."""
         request: dict[str, Any] = {"Bucket": self.bucket, "MaxKeys": PAGE_KEYS}
-        request["Prefix"] = self.prefix + checked_prefix(prefix)
+        request["Prefix"] = self.prefix + prefix
         while True:
             what = f"keys of {prefix or 'the whole store'}"
             page = self._ask("list", what, lambda: self._client.list_objects_v2(**request))
-            yield from (item["Key"][len(self.prefix) :] for item in page.get("Contents", []))
+            for item in page.get("Contents", []):
+                yield item["Key"][len(self.prefix) :], f"{item['Size']} {item['ETag']}"
             if not page["IsTruncated"]:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        """Remove what stands under the key; nothing there is as good."""
+        place = self._place(key)
+        self._ask("delete", key, lambda: self._client.delete_object(**place))
 
     def honours_conditional_writes(self) -> bool:
         """Whether `if_absent` lets one writer win; tried on a key made for it."""

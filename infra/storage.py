@@ -21,7 +21,9 @@ __all__ = [
     "StorageError",
     "Unreachable",
     "download",
+    "open_place",
     "open_storage",
+    "stamped",
 ]
 
 
@@ -45,6 +47,9 @@ class Storage(Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove what stands under the key; nothing there is as good."""
 
     def upload(self, key: str, path: Path, *, if_absent: bool = False) -> None:
         """Store a file, whole or not at all."""
@@ -72,6 +77,29 @@ def open_storage(settings: Settings) -> Storage:
             f"NOCTURNE_STORE: a store is a folder or s3://bucket/prefix, not {scheme}://"
         )
     return LocalStorage(Path(address))
+
+
+def open_place(address: str, settings: Settings) -> Storage:
+    """A folder, or `s3://bucket/prefix` in any bucket, to write to as to a store.
+
+    Raises:
+        StorageError: an address of S3 without a bucket.
+    """
+    if address.startswith("s3://"):
+        bucket, prefix = _bucket_and_key(address)
+        return S3Storage(bucket, prefix, settings=settings)
+    return LocalStorage(Path(address))
+
+
+def stamped(address: str, settings: Settings) -> list[tuple[str, str]]:
+    """Every object below `s3://bucket/prefix`: its address, and what changes when it does.
+
+    Raises:
+        StorageError: an address without bucket, or what `S3Storage.stamped` raises.
+    """
+    bucket, prefix = _bucket_and_key(address)
+    found = S3Storage(bucket, settings=settings, any_key=True).stamped(prefix)
+    return [(f"s3://{bucket}/{key}", stamp) for key, stamp in found]
 
 
 def download(address: str, path: Path, settings: Settings) -> None:

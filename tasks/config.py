@@ -18,6 +18,8 @@ from pydantic import Field, model_validator
 
 from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
+from tasks.monitoring_config import Monitoring
+from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
 
 __all__ = ["Choice", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
@@ -249,6 +251,10 @@ class Pipeline(Frozen):
     policy: Policy = Field(Policy(), description="What is done about a verdict.")
     schedule: Schedule = Field(Schedule(), description="When the night runs.")
     serving: Serving = Field(Serving(), description="How live scoring answers and is watched.")
+    scoring: Scoring = Field(Scoring(), description="Production over a batch, by itself.")
+    monitoring: Monitoring = Field(
+        Monitoring(), description="Live inputs against what the model was tested on."
+    )
     seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
 
     @property

@@ -7,7 +7,7 @@ The server writes it, monitoring reads it. One Parquet object a flush, under
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from infra.storage import Storage
@@ -48,6 +48,34 @@ def append(storage: Storage, pipeline: str, day: date, rows: pa.Table) -> str:
     parquet.write_table(rows.cast(schema()), file, compression="zstd")
     key = f"{prefix(pipeline, day)}{uuid.uuid4().hex}.parquet"
     storage.put(key, file.getvalue().to_pybytes(), if_absent=True)
+    return key
+
+
+def replace(storage: Storage, pipeline: str, day: date, name: str, rows: pa.Table) -> str:
+    """Write rows of a batch as the object of its own name, in place of an earlier run's.
+
+    Args:
+        storage: Where the log is.
+        pipeline: Its name.
+        day: The batch's logical date, which is also the time of its rows.
+        name: Of the batch.
+        rows: Columns of `schema`, as far as there are any; others are left out.
+
+    Returns:
+        Its key.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    instant = datetime.combine(day, datetime.min.time(), UTC)
+    given = {column: rows.column(column) for column in rows.column_names}
+    given["time"] = pa.array([instant] * rows.num_rows, pa.timestamp("us", tz="UTC"))
+    nothing = pa.nulls(rows.num_rows)
+    whole = pa.table({field.name: given.get(field.name, nothing) for field in schema()})
+    file = pa.BufferOutputStream()
+    parquet.write_table(whole.cast(schema()), file, compression="zstd")
+    key = f"{prefix(pipeline, day)}{name}.parquet"
+    storage.put(key, file.getvalue().to_pybytes())
     return key
 
 

@@ -11,14 +11,15 @@ import logging
 logger = logging.getLogger(__name__)
 
 
-def report(subject: str, done: int, total: int, note: str = "") -> None:
+def report(subject: str, done: int, total: int | None, note: str = "") -> None:
     """Say how far a subject (a candidate, a file) has come.
 
     Args:
         subject: What is in progress: "bilstm".
         done: Units finished, at most `total`.
-        total: Units in all.
+        total: Units in all; None while nobody knows.
         note: What a person would like to know: "epoch 3, macro-F1 0.812".
     """
     extra = {"subject": subject, "done": done, "total": total, "note": note}
-    logger.info("%s: %d of %d %s", subject, done, total, note, extra=extra)
+    of = f"{done}" if total is None else f"{done} of {total}"
+    logger.info("%s: %s %s", subject, of, note, extra=extra)

@@ -29,7 +29,7 @@ TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/ragged.py", "tasks
             "tasks/evaluation/confusion.py", "tasks/evaluation/inputs.py",
             "tasks/evaluation/calibration.py")  # fmt: skip
 MEASURING = ("tasks/evaluate.py", "tasks/evaluation")
-SCORING = ("tasks/inference", "tasks/register.py", "tasks/sequences")
+SCORING = ("tasks/inference", "tasks/register.py", "tasks/reference_rows.py", "tasks/sequences")
 GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statistics.py")
 LIBRARIES = {
     READING: ("pandas", "pyarrow"),
@@ -40,6 +40,8 @@ LIBRARIES = {
     SCORING: ("keras", "mlflow", "tensorflow"),
     MEASURING: ("matplotlib", "numpy", "scipy"),
 }
+# what changes no number of a night
+BESIDE = {"schedule", "description", "scoring", "monitoring", "serving"}
 JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key"}  # the rows stand apart
 
 
@@ -94,7 +96,7 @@ def of_evaluate(
     champion: ChampionScores | None,
 ) -> Question:
     """Models to measure on the same rows."""
-    apart = {"schedule", "description", "gates", "serving"}
+    apart = {*BESIDE, "gates"}
     said = [each.model_dump(mode="json", exclude={"seconds"}) for each in trained]
     answers = [
         digest_of_file(path)
@@ -135,8 +137,7 @@ def of_register(
 
 def of_night(pipeline: Pipeline) -> str:
     """Digest of the settings and code of a whole night, its seed among them."""
-    apart = {"schedule", "description", "serving"}
-    settings = pipeline.model_dump(mode="json", exclude=apart)
+    settings = pipeline.model_dump(mode="json", exclude=BESIDE)
     return digest_of([settings, *(code(places) for places in LIBRARIES)])
 
 

@@ -199,16 +199,58 @@ class Against(Reference):
 
 
 class Predictions(Reference):
-    """A file scored by Production."""
+    """A batch scored by Production."""
 
     model: str
     version: str
     digest: str
-    rows: int = Field(description="Rows in the file.")
+    rows: int = Field(description="Rows in the input, bad ones counted.")
     scored: int
     rejected: int
-    output: str = Field(description="Path of the predictions.")
-    rejects: str | None = Field(None, description="Path of the rows without answer, and why.")
+    output: str = Field(description="Path or address of the predictions.")
+    rejects: str | None = Field(None, description="Where the rows without answer are, and why.")
+    parts: int = Field(1, description="Files of predictions.")
+    taken: int = Field(0, description="Parts that an earlier run had finished.")
+    refused: str | None = Field(None, description="Why the batch is refused; None: it is not.")
+    rows_per_second: float = Field(0.0, description="Of the rows scored by this run.")
+
+
+class Moved(Reference):
+    """One feature of a day's live inputs against the reference."""
+
+    feature: str
+    statistic: float = Field(description="How far apart day and reference are.")
+    usual: float = Field(description="The same for reshuffled rows, on average.")
+    alone: float = Field(description="Probability of so much by chance, this feature alone.")
+    among: float = Field(description="The same for any of the features; held against the level.")
+    said: str = Field("", description="Where it moved from and to, in words.")
+
+
+class Watched(Reference):
+    """A day's live inputs as monitoring sees them."""
+
+    pipeline: str
+    logical_date: str
+    version: str | None = Field(None, description="That answered most rows of the day.")
+    rows: int = Field(description="Logged on the day.")
+    compared: int = 0
+    reference_rows: int = 0
+    level: float = Field(description="Of one night, so that alarms are as rare as asked for.")
+    smallest: float | None = Field(None, description="Smallest of the features' `among`.")
+    conspicuous: bool = False
+    alarm: bool = False
+    reason: str = Field(description="One sentence with numbers.")
+    features: tuple[Moved, ...] = ()
+    not_compared: tuple[str, ...] = Field((), description="What the log does not hold, and why.")
+    reference_accuracy: float | None = None
+    estimated_accuracy: Measured | None = Field(None, description="Without labels.")
+    thresholded_accuracy: float | None = Field(None, description="The same by another method.")
+    true_accuracy: dict[str, tuple[float, int]] = Field(
+        default_factory=dict, description="Date to accuracy and rows whose label has come."
+    )
+    event: str | None = Field(None, description="Id of the alarm's event.")
+    report: str | None = Field(None, description="Key of the drift report in the store.")
+    run_id: str | None = Field(None, description="MLflow run of the day.")
 
 
 class GateResult(Reference):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prefect import task
 
 from infra.settings import Settings
+from infra.storage import open_storage
 from model_registry import signing
 from model_registry.bundle import Manifest
 from model_registry.mirror import MlflowMirror
@@ -20,6 +21,7 @@ from model_registry.runs import Runs
 from model_registry.state import Champion
 from model_registry.store import Registry
 from model_registry.versions import Version
+from tasks import reference_rows
 from tasks.config import Pipeline
 from tasks.inference import golden
 from tasks.inference.assembly import assemble
@@ -74,6 +76,14 @@ def register(
     scores = proved(bundle, manifest, challenger, prepared, key)
     tags = tags_of(pipeline, prepared, evaluation, logical_date)
     version = _staged(pipeline, bundle, run_id, tags)
+    reference_rows.write(
+        open_storage(settings),
+        pipeline.name,
+        version.version,
+        prepared=Path(prepared.directory),
+        probabilities=scores.probabilities,
+        classes=prepared.classes,
+    )
     Runs(settings.mlflow_uri, pipeline.name).log_metrics(run_id, costs_of(scores))
     return Registered(
         model=pipeline.name,

@@ -2,83 +2,84 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect import task
 
 from infra.settings import Settings
+from infra.storage import LocalStorage, Storage, open_place, open_storage
 from model_registry import signing
-from model_registry.errors import RegistryError
+from model_registry.errors import RegistryError, RegistryUnreachable
 from model_registry.state import Champion
 from model_registry.store import Registry
-from tasks import progress
-from tasks.config import Choice, ConfigError, Pipeline
+from tasks import live_inputs, progress
+from tasks.config import Choice, Pipeline
 from tasks.inference.fetching import fetched
 from tasks.promotions import open_promotions, reconciled
 from tasks.references import Predictions
+from tasks.scoring.ahead import Ahead
+from tasks.scoring.answering import Answered, answer
+from tasks.scoring.grouping import SourceChanged
+from tasks.scoring.job import Job, Manifest, Part, Record, begun, clear
+from tasks.scoring.listing import format_of
+from tasks.scoring.plan import Plan, no_rows, planned
+from tasks.scoring.sources import Chunk, Cursor
+from tasks.scoring.writers import join
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
     from tasks.inference.classifier import SequenceClassifier
 
 logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 10_000
-FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-Writer = Callable[["pd.DataFrame"], None]
 
 
 @task
-def score_batch(pipeline: Pipeline, source: str, target: str) -> Predictions:
-    """Let Production answer the rows of a file.
+def score_batch(
+    pipeline: Pipeline,
+    source: str | Choice | None = None,
+    target: str | None = None,
+    logical_date: date | None = None,
+    *,
+    fresh: bool = False,
+) -> Predictions:
+    """Let Production answer the rows of a batch.
+
+    The version that serves when a job begins is pinned: a run that was killed goes on with it,
+    at the first part that is missing, and leaves the bytes that an unkilled one would have.
 
     Args:
         pipeline: Says which column is the input and which the id.
-        source: CSV, Parquet or JSON Lines, by its ending.
-        target: Predictions to write, a format likewise: the id, `label`, each class's
-            `probability_CLASS` and the model's `version`. Rejected rows go beside it, to
-            `TARGET.rejects.csv`, with their reasons. Both appear whole or not at all.
+        source: File, folder, `s3://bucket/prefix`, SELECT or reader; `scoring.input` if absent.
+        target: File, or folder or `s3://bucket/prefix` for parts; `scoring.output` if absent.
+        logical_date: Fills `{date}` and is the end of what a query may see; today if absent.
+        fresh: Score everything anew.
+
+    Returns:
+        What came of it; `refused` where more rows than `scoring.max_rejected` had no answer.
 
     Raises:
         RegistryError: nothing is in Production, its files are missing, or MLflow is away.
         BundleRefused: its files are not what was registered.
-        DataError: the file does not hold what the pipeline names.
+        ConfigError: an input or output that cannot be one.
+        DataError: the input does not hold what the pipeline names.
+        StorageError: the output's place refuses or does not answer.
     """
-    from tasks.inference.classifier import SequenceClassifier
-
-    _format(Path(target))
-    settings = Settings()
-    registry = Registry(settings.mlflow_uri)
-    champion = _champion(pipeline)
-    rows = read_batch(pipeline, Path(source))
-    public_key = signing.public_key_of(settings.signing_key)
-    folder = settings.work / pipeline.name / "champion"
-    place, manifest = fetched(registry, pipeline.name, champion, folder, public_key)
-    classifier = SequenceClassifier.load(
-        place, expected_digest=manifest.digest, public_key=public_key
-    )
-    rows = rows.rename(columns={"row_id": pipeline.columns.id or "row_id"})
-    scored, rejects = answer(classifier, champion.version, rows, Path(target))
-    logger.info("%s: v%s scored %d of %d rows", source, champion.version, scored, len(rows))
-    return Predictions(
-        model=pipeline.name,
-        version=champion.version,
-        digest=manifest.digest,
-        rows=len(rows),
-        scored=scored,
-        rejected=len(rows) - scored,
-        output=target,
-        rejects=str(rejects) if rejects else None,
-    )
+    plan = planned(pipeline, source, target, logical_date)
+    run = _Run(pipeline, plan, _champion(pipeline))
+    try:
+        return run.finish(*run.score(fresh=fresh))
+    except SourceChanged as changed:
+        logger.warning("%s: scored anew, because %s", plan.target, changed)
+        return run.finish(*run.score(fresh=True))
 
 
 def _champion(pipeline: Pipeline) -> Champion:
@@ -91,147 +92,189 @@ def _champion(pipeline: Pipeline) -> Champion:
     return champion
 
 
-def read_batch(pipeline: Pipeline, source: Path) -> pd.DataFrame:
-    """The file's rows as a canonical frame; labels and other columns need not be there.
+@dataclass
+class _Meter:
+    """How many rows are done, and how fast."""
 
-    Raises:
-        ConfigError: an ending that is none of `FORMATS`.
-        DataError: the file does not hold what the pipeline names.
-    """
-    from tasks.datasets.canonical import canonical, table_of
+    rows: int = 0
+    began: float = 0.0
 
-    options = {**_options(pipeline, _format(source)), "path": str(source)}
-    table = table_of(Choice(name=_format(source), options=options), None)
-    return canonical(table, pipeline, need_labels=False)
+    def told(self, rows: int) -> None:
+        self.began = self.began or time.perf_counter() - 1e-9
+        self.rows += rows
+        progress.report("score", self.rows, None, f"rows, {self.rate:,.0f} rows/s")
 
-
-def answer(
-    classifier: SequenceClassifier, version: str, rows: pd.DataFrame, target: Path
-) -> tuple[int, Path | None]:
-    """Write answers and rejects, a chunk at a time.
-
-    Args:
-        classifier: Answers canonical rows.
-        version: Written beside each answer.
-        rows: Canonical rows; the first column says which row is which.
-        target: Where the predictions go.
-
-    Returns:
-        Rows scored, and the path of the rejects where there are any.
-    """
-    rejects = target.with_name(f"{target.name}.rejects.csv")
-    scored = 0
-    with ExitStack() as files:
-        write = files.enter_context(writing(target))
-        reject = files.enter_context(writing(rejects))
-        for start in range(0, max(len(rows), 1), CHUNK_ROWS):
-            chunk = rows.iloc[start : start + CHUNK_ROWS]
-            reasons = reasons_against(chunk)
-            good = chunk[reasons.isna()]
-            found = classifier.predict(good).assign(version=version)
-            found.insert(0, rows.columns[0], good.iloc[:, 0])
-            write(found)
-            bad = chunk[reasons.notna()]
-            reject(bad.iloc[:, :1].assign(reason=reasons[reasons.notna()]))
-            scored += len(good)
-            progress.report("score", min(start + CHUNK_ROWS, len(rows)), len(rows))
-    if scored < len(rows):
-        return scored, rejects
-    rejects.unlink()
-    return scored, None
+    @property
+    def rate(self) -> float:
+        return self.rows / (time.perf_counter() - self.began) if self.began else 0.0
 
 
-def reasons_against(rows: pd.DataFrame) -> pd.Series:
-    """Why a row cannot be answered, `(rows,)` of str; missing where it can."""
-    import pandas as pd
+class _Run:
+    """One run of a job: where it lies, who answers, what is left to do."""
 
-    against = _against_text if "text" in rows else _against_series
-    inputs = rows["text" if "text" in rows else "series"].tolist()
-    return pd.Series([against(value) for value in inputs], rows.index, dtype="str")
-
-
-def _against_text(text: Any) -> str | None:
-    if not isinstance(text, str):
-        return "text is missing"
-    return None if text.strip() else "text is empty"
-
-
-def _against_series(series: Any) -> str | None:
-    if not hasattr(series, "__len__"):
-        return "series is missing"
-    if not len(series):
-        return "series has no steps"
-    if any(value is not None and math.isfinite(value) for step in series for value in step):
-        return None
-    return "series has no value, only missing ones"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Writer]:
-    """A function that appends frames to a file, which appears under its name when all is done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    opened = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl}[_format(path)]
-    try:
-        with opened(partial) as write:
-            yield write
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _csv(path: Path) -> Iterator[Writer]:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        started = False
-
-        def write(frame: pd.DataFrame) -> None:
-            nonlocal started
-            frame.to_csv(file, header=not started, index=False, quoting=csv.QUOTE_MINIMAL)
-            started = True
-
-        yield write
-
-
-@contextmanager
-def _jsonl(path: Path) -> Iterator[Writer]:
-    with path.open("w", encoding="utf-8") as file:
-        yield lambda frame: frame.to_json(file, orient="records", lines=True, double_precision=15)
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Writer]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    with ExitStack() as files:
-        opened: dict[str, parquet.ParquetWriter] = {}
-
-        def write(frame: pd.DataFrame) -> None:
-            table: pa.Table = pa.Table.from_pandas(frame, preserve_index=False)
-            if not opened:
-                opened["it"] = files.enter_context(parquet.ParquetWriter(path, table.schema))
-            opened["it"].write_table(table)
-
-        yield write
-
-
-def _format(path: Path) -> str:
-    """csv, parquet or jsonl, by the ending.
-
-    Raises:
-        ConfigError: any other ending.
-    """
-    if path.suffix not in FORMATS:
-        raise ConfigError(
-            f"{path}: ending {path.suffix!r} is none of {', '.join(FORMATS)}; rename or convert it"
+    def __init__(self, pipeline: Pipeline, plan: Plan, champion: Champion) -> None:
+        self.pipeline = pipeline
+        self.plan = plan
+        self.champion = champion
+        self.settings = Settings()
+        self.place: Storage = (
+            LocalStorage(plan.job_folder) if plan.single else open_place(plan.target, self.settings)
         )
-    return FORMATS[path.suffix]
+        self.meter = _Meter()
+        self.taken = 0
+
+    def score(self, *, fresh: bool) -> tuple[Job, list[Part]]:
+        """Answer every row that no earlier run answered."""
+        job = begun(self.place, self._asked(), fresh=fresh)
+        done = job.parts()
+        if job.finished and sum(part.rows for part in done) == job.told().rows:
+            logger.info("%s: finished by an earlier run; --force scores anew", self.plan.target)
+            self.taken = len(done)
+            return job, done
+        job, classifier = self._with_model(job)
+        done = job.parts()
+        self.taken = len(done)
+        if done:
+            logger.info("%d parts are finished; going on after row %d", len(done), _rows(done))
+        at = Cursor(*done[-1].after) if done else Cursor()
+        chunks = self.plan.source.chunks(at, job.record.chunk_rows)
+        nothing = Chunk(no_rows(self.pipeline), (), at)
+        self.meter.began = time.perf_counter()
+        with Ahead(chunks) as ahead:
+            answers = self._answers(job, classifier)
+            parts = job.run(ahead, done, answers, self.meter.told, nothing, self.settings.workers)
+        progress.report("score", _rows(parts), _rows(parts), f"rows, {self.meter.rate:,.0f} rows/s")
+        return job, parts
+
+    def _with_model(self, job: Job) -> tuple[Job, SequenceClassifier]:
+        """The job and its version; where that version is gone, the job anew with who serves."""
+        pinned = self.champion
+        if job.record.digest != self.champion.digest:
+            pinned = Champion(job.record.version, job.record.digest, 0)
+        try:
+            return job, self._classifier(pinned)
+        except RegistryUnreachable:
+            raise
+        except RegistryError as gone:
+            if pinned is self.champion:
+                raise
+            logger.warning(
+                "v%s, which the job began with, is gone (%s); anew with v%s",
+                pinned.version,
+                gone,
+                self.champion.version,
+            )
+        clear(self.place)
+        return begun(self.place, self._asked()), self._classifier(self.champion)
+
+    def _asked(self) -> Record:
+        scoring = self.pipeline.scoring
+        return Record(
+            model=self.pipeline.name,
+            version=self.champion.version,
+            digest=self.champion.digest,
+            source=self.plan.source.identity(),
+            format=format_of(self.plan.target) if self.plan.single else scoring.format,
+            part_rows=scoring.part_rows,
+            chunk_rows=min(CHUNK_ROWS, scoring.part_rows),
+            sample=scoring.sample if self.plan.configured else 0,
+        )
+
+    def _classifier(self, champion: Champion) -> SequenceClassifier:
+        from tasks.inference.classifier import SequenceClassifier
+
+        # chunks share the cores: a recurrent layer loses a third of its speed to more threads
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        settings, name = self.settings, self.pipeline.name
+        public_key = signing.public_key_of(settings.signing_key)
+        folder = settings.work / name / "champion"
+        registry = Registry(settings.mlflow_uri)
+        place, manifest = fetched(registry, name, champion, folder, public_key)
+        return SequenceClassifier.load(
+            place, expected_digest=manifest.digest, public_key=public_key
+        )
+
+    def _answers(self, job: Job, classifier: SequenceClassifier) -> Callable[[Chunk], Answered]:
+        id_name = self.pipeline.columns.id or "row_id"
+
+        def answered(chunk: Chunk) -> Answered:
+            return answer(
+                classifier,
+                chunk.rows,
+                chunk.bad,
+                id_name=id_name,
+                version=job.record.version,
+                digest=job.record.digest,
+            )
+
+        return answered
+
+    def finish(self, job: Job, parts: list[Part]) -> Predictions:
+        """The last mark, or the one file; and the sample for monitoring."""
+        manifest = job.manifest(parts)
+        refused = why_refused(manifest, self.pipeline.scoring.max_rejected)
+        self._show_monitoring(job, parts)
+        if self.plan.single:
+            rejects = self._into_one(job, manifest)
+        else:
+            job.close(manifest, accepted=refused is None)
+            rejects = f"{self.place.uri}/_rejects" if manifest.rejects else None
+        if isinstance(self.place, LocalStorage):
+            self.place.tidy()
+        logger.info(
+            "%s: v%s scored %d of %d rows",
+            self.plan.target,
+            manifest.version,
+            manifest.scored,
+            manifest.rows,
+        )
+        return Predictions(
+            model=manifest.model,
+            version=manifest.version,
+            digest=manifest.digest,
+            rows=manifest.rows,
+            scored=manifest.scored,
+            rejected=manifest.rejected,
+            output=self.plan.target,
+            rejects=rejects,
+            parts=len(parts),
+            taken=self.taken,
+            refused=refused,
+            rows_per_second=round(self.meter.rate, 1),
+        )
+
+    def _into_one(self, job: Job, manifest: Manifest) -> str | None:
+        target = Path(self.plan.target)
+        beside = target.with_name(f"{target.name}.rejects.csv")
+        join([self.plan.job_folder / name for name in manifest.parts], target)
+        if manifest.rejects:
+            join([self.plan.job_folder / name for name in manifest.rejects], beside)
+        else:
+            beside.unlink(missing_ok=True)
+        clear(job.place)
+        shutil.rmtree(self.plan.job_folder)
+        return str(beside) if manifest.rejects else None
+
+    def _show_monitoring(self, job: Job, parts: list[Part]) -> None:
+        """The sample of the batch, among the live inputs of its day; a rerun replaces it."""
+        sample = job.sample(parts)
+        if sample is not None:
+            storage = open_storage(self.settings)
+            day, name = self.plan.day, f"batch-{self.plan.name}"
+            live_inputs.replace(storage, self.pipeline.name, day, name, sample)
 
 
-def _options(pipeline: Pipeline, kind: str) -> dict[str, Any]:
-    """The pipeline's own reader options where the file is of the same kind, but for its place."""
-    reader = pipeline.source.reader
-    if reader.name != kind:
-        return {}
-    return {name: value for name, value in reader.options.items() if name not in ("path", "sha256")}
+def _rows(parts: Sequence[Part]) -> int:
+    return sum(part.rows for part in parts)
+
+
+def why_refused(manifest: Manifest, most: float) -> str | None:
+    """A sentence where more rows than allowed had no answer."""
+    share = manifest.rejected / manifest.rows if manifest.rows else 0.0
+    if share <= most:
+        return None
+    return (
+        f"{manifest.rejected:,} of {manifest.rows:,} rows ({share:.1%}) could not be answered, "
+        f"scoring.max_rejected allows {most:.1%}; the answers of the others are written: look "
+        "at the rejects, then at the source"
+    )

@@ -46,8 +46,8 @@ def read_csv(
     import pyarrow as pa
     from pyarrow import csv
 
-    with at_hand(path, sha256) as file, _explained(path):
-        _refuse_empty(file, path)
+    with at_hand(path, sha256) as file, explained(path):
+        refuse_empty(file, path)
         table = csv.read_csv(
             file,
             # one block: guessing types from the first megabyte fails on what comes later
@@ -58,7 +58,7 @@ def read_csv(
     missing = sorted(set(as_text) - set(table.column_names))
     if missing:
         raise DataError(f"{path}: as_text: " + unknown("column", missing[0], table.column_names))
-    return _empty_cells_as_null(table)
+    return empty_cells_as_null(table)
 
 
 def read_parquet(
@@ -79,8 +79,8 @@ def read_parquet(
     """
     from pyarrow import parquet
 
-    with at_hand(path, sha256) as file, _explained(path):
-        _refuse_empty(file, path)
+    with at_hand(path, sha256) as file, explained(path):
+        refuse_empty(file, path)
         return parquet.read_table(file, memory_map=False)
 
 
@@ -103,8 +103,8 @@ def read_jsonl(
     """
     from pyarrow import json
 
-    with at_hand(path, sha256) as file, _explained(path):
-        _refuse_empty(file, path)
+    with at_hand(path, sha256) as file, explained(path):
+        refuse_empty(file, path)
         options = json.ReadOptions(block_size=_block_bytes(file))
         return json.read_json(file, options, json.ParseOptions(newlines_in_values=False))
 
@@ -113,13 +113,15 @@ def _block_bytes(file: Path) -> int:
     return min(file.stat().st_size + 1, _LARGEST_BLOCK_BYTES)
 
 
-def _refuse_empty(file: Path, path: str) -> None:
+def refuse_empty(file: Path, path: str) -> None:
+    """No bytes at all are a broken export, not a table without rows."""
     if file.is_file() and file.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes); see whether its export failed")
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
+    """What Arrow and the operating system say of a file, as a `DataError` that names it."""
     import pyarrow as pa
 
     try:
@@ -136,7 +138,7 @@ def _legible(said: str) -> str:
     return "".join(each if each.isprintable() and each != "\ufffd" else "·" for each in said)
 
 
-def _empty_cells_as_null(table: pa.Table) -> pa.Table:
+def empty_cells_as_null(table: pa.Table) -> pa.Table:
     """CSV cannot tell an empty text from none, so both are none."""
     import pyarrow as pa
     from pyarrow import compute as pc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -33,21 +34,52 @@ def read_sql(until: datetime | None, *, url: str, query: str) -> pa.Table:
     import sqlalchemy as sa
 
     engine, place = _engine(url)
+    try:
+        with engine.connect() as connection:
+            result = connection.execute(_statement(query, until))
+            names = list(result.keys())
+            rows = result.fetchall()
+    except sa.exc.SQLAlchemyError as error:
+        raise _refused(error, place) from None
+    finally:
+        engine.dispose()
+    return _table(names, rows, place)
+
+
+def stream_sql(until: datetime | None, *, url: str, query: str, rows: int) -> Iterator[pa.Table]:
+    """The rows of a query, `rows` at a time, so that memory is bounded; raises as `read_sql`.
+
+    The types of a column are those of each piece.
+    """
+    import sqlalchemy as sa
+
+    engine, place = _engine(url)
+    try:
+        with engine.connect() as connection:
+            streaming = connection.execution_options(stream_results=True, yield_per=rows)
+            result = streaming.execute(_statement(query, until))
+            names = list(result.keys())
+            for some in result.partitions(rows):
+                yield _table(names, list(some), place)
+    except sa.exc.SQLAlchemyError as error:
+        raise _refused(error, place) from None
+    finally:
+        engine.dispose()
+
+
+def _statement(query: str, until: datetime | None) -> Any:
+    import sqlalchemy as sa
+
     statement = sa.text(query)
     if ":until" in query:
         instant = sa.DateTime(timezone=True)
         statement = statement.bindparams(sa.bindparam("until", until, type_=instant))
-    try:
-        with engine.connect() as connection:
-            result = connection.execute(statement)
-            names = list(result.keys())
-            rows = result.fetchall()
-    except sa.exc.SQLAlchemyError as error:
-        why = str(getattr(error, "orig", None) or error).partition("\n")[0][:300]
-        raise DataError(f"{place}: {why}; look at the query, the database and rights") from None
-    finally:
-        engine.dispose()
-    return _table(names, rows, place)
+    return statement
+
+
+def _refused(error: Exception, place: str) -> DataError:
+    why = str(getattr(error, "orig", None) or error).partition("\n")[0][:300]
+    return DataError(f"{place}: {why}; look at the query, the database and rights")
 
 
 def _engine(url: str) -> tuple[Any, str]:

@@ -17,6 +17,8 @@ from tasks.sequences.preprocessor import Preprocessor, preprocessor_from_json
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tasks.ragged import Ragged
+
 BATCH_ROWS = 256
 BATCH_STEPS = 1 << 17
 
@@ -52,8 +54,18 @@ class SequenceClassifier:
         Raises:
             ValueError: a row that cannot be encoded, named.
         """
-        answers = np.empty((len(frame), len(self.classes)), np.float32)
-        inputs = self.preprocessor.encode(frame)
+        return self.answer(self.preprocessor.encode(frame))
+
+    def answer(self, inputs: Ragged) -> NDArray[np.float32]:
+        """The probability of each class for rows that are encoded already.
+
+        Args:
+            inputs: What `preprocessor.encode` gave.
+
+        Returns:
+            `(rows, classes)` float32, each row summing to one.
+        """
+        answers = np.empty((len(inputs), len(self.classes)), np.float32)
         lengths = inputs.lengths
         for rows in bucketed(lengths, BATCH_ROWS, seed=0, shuffle=False, max_steps=BATCH_STEPS):
             batch = inputs.take(rows).padded(bucket_length(int(lengths[rows].max())))

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from tasks.ragged import Ragged
 
 PAD, UNKNOWN = 0, 1
+
+
+def unknown_tokens(inputs: Ragged) -> list[int | None]:
+    """How many tokens of each encoded row the vocabulary lacks, `(rows,)`; None for series."""
+    if inputs.values.dtype != np.int32:
+        return [None] * len(inputs)
+    own = inputs.values if inputs.values.ndim == 1 else inputs.values[:, 0]
+    counted = np.concatenate([[0], np.cumsum(own == UNKNOWN)])
+    found: list[int | None] = np.diff(counted[inputs.offsets]).tolist()
+    return found
 
 
 class Tokenizer(Protocol):

@@ -37,6 +37,14 @@ def test_what_is_not_there_is_said_by_name(storage):
     assert not storage.exists("models/none.bin")
 
 
+def test_what_is_deleted_is_gone_and_deleting_nothing_is_as_good(storage):
+    storage.put("a/b", b"x")
+    storage.put("a/c", b"y")
+    for _ in range(2):
+        storage.delete("a/b")
+    assert list(storage.keys()) == ["a/c"]
+
+
 def test_if_absent_refuses_a_taken_key_and_keeps_what_is_there(storage):
     storage.put("decision", b"first", if_absent=True)
     with pytest.raises(AlreadyExists, match="decision"):

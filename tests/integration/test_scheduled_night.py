@@ -12,10 +12,16 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import date
 
 import boto3
+import pyarrow as pa
 import pytest
 
+from infra.settings import Settings
+from infra.storage import open_storage
+from tasks import reference_rows
+from tests import live_days
 from tests.command_line import SMALL_PIPELINE, home_in
 from tests.servers import free_port, running, stop
 
@@ -73,6 +79,7 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
         {**SMALL_PIPELINE, "candidates": SMALL_PIPELINE["candidates"][1:]},
         gates=["finite"],
         schedule={"cron": "* * * * *", "timezone": "UTC"},
+        monitoring={"alarm_after": {"k": 1, "of": 1}, "min_rows": 20},
     )
     log = team.path / "schedule.log"
     with log.open("ab") as output:
@@ -94,6 +101,50 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
     assert status["champion"]["version"] == "1"
     nights = {night["logical_date"]: night["outcome"] for night in status["nights"]}
     assert nights[run["expected_start_time"][:10]] == "promoted"
+
+
+def test_live_inputs_that_drift_raise_an_alarm_that_starts_a_night(team):
+    """Goes on where the night before left its reference and its automation."""
+    conf = str(team.path / "conf" / "small.yaml")
+    store = open_storage(_settings(team))
+    reference = reference_rows.read(store, "small", "1")
+    quiet, drifted = date(2026, 3, 1), date(2026, 3, 2)
+    live_days.logged(store, "small", quiet, reference)
+    at = reference.column_names.index("text")
+    texts = [f"purple {text}" for text in reference.column("text").to_pylist()]
+    moved = reference.set_column(at, "text", pa.array(texts))
+    live_days.logged(store, "small", drifted, moved)
+    found = team.nocturne("monitor", conf, "--date", quiet.isoformat(), "--json")
+    assert (found.code, found.json["conspicuous"]) == (0, False), found.err
+    before = {run["id"] for run in _flow_runs(team)}
+    alarm = team.nocturne("monitor", conf, "--date", drifted.isoformat(), "--json")
+    assert (alarm.code, alarm.json["alarm"]) == (3, True), alarm.err
+    assert alarm.json["event"]
+    assert "'purple'" in alarm.json["reason"]
+    assert _automatic(team, before), "no night was started"
+    again = team.nocturne("monitor", conf, "--date", drifted.isoformat(), "--json")
+    assert again.json == alarm.json
+
+
+def _automatic(team, before, *, patience_seconds=60):
+    """Runs that an automation made since."""
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        new = [run for run in _flow_runs(team) if run["id"] not in before]
+        made = [run for run in new if (run["created_by"] or {}).get("type") == "AUTOMATION"]
+        if made:
+            return made
+        time.sleep(0.5)
+    return []
+
+
+def _settings(team):
+    given = {
+        name.removeprefix("NOCTURNE_").lower(): value
+        for name, value in team.variables.items()
+        if name.startswith(("NOCTURNE_S3", "NOCTURNE_STORE", "NOCTURNE_HOME"))
+    }
+    return Settings(**given)
 
 
 def _first_run(team, served, log, *, patience_seconds=900):

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.config import ConfigError
-from tasks.score import reasons_against, writing
+from tasks.scoring.answering import reasons_against
+from tasks.scoring.writers import writing
 
 SERIES = pd.ArrowDtype(pa.list_(pa.list_(pa.float32())))
 PARTS = [

@@ -1,0 +1,104 @@
+"""The verbs beside the night: Production over a batch, and what live inputs look like."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows import console
+from flows.console import answer, exit_codes, grid, out, show_facts, showing
+from flows.options import DEFAULT, Conf, Json, pipeline_of
+
+if TYPE_CHECKING:
+    from tasks.references import Watched
+
+app = typer.Typer()
+
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="File, folder, s3://bucket/prefix, or a SELECT; scoring.input if not given.",
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="OUTPUT",
+        help="File; folder or s3://bucket/prefix for parts; scoring.output if not given.",
+    ),
+]
+Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date.")]
+
+
+@app.command()
+def score(
+    conf: Path,
+    source: Source = None,
+    target: Target = None,
+    day: Day = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what an earlier run finished.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Let Production score a batch: label, every class's probability, model version and digest.
+
+    A folder or s3:// prefix as OUTPUT gets parts that appear whole and `_SUCCESS` last; a run
+    that was killed goes on where it was. Rows that cannot be scored go to `OUTPUT.rejects.csv`,
+    or to `_rejects/`, each with its reason; exit code 3 where they are more than
+    `scoring.max_rejected`.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.scoring import score_file
+
+        date = day.date() if day else None
+        result = score_file(pipeline_of(conf), source, target, date, force=force)
+        facts = result.model_dump(mode="json")
+        answer(facts, as_json=as_json, table=lambda: show_facts(facts))
+        if result.refused:
+            raise typer.Exit(console.REFUSED)
+
+
+@app.command()
+def monitor(
+    conf: Conf = DEFAULT,
+    day: Day = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a day that is recorded already.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a day's live inputs with the training reference; yesterday if no date is given.
+
+    Exit code 3 on an alarm. With a Prefect server an alarm emits the event `nocturne.drift`,
+    which starts `retrain` where `nocturne schedule` serves the pipeline.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.monitoring import monitor_day
+
+        found = monitor_day(pipeline_of(conf), day.date() if day else None, force=force)
+        facts = found.model_dump(mode="json")
+        answer(facts, as_json=as_json, table=lambda: _show_day(found))
+        raise typer.Exit(console.REFUSED if found.alarm else console.DONE)
+
+
+def _show_day(found: Watched) -> None:
+    rows = [
+        (one.feature, f"{one.among:.4f}", f"{one.alone:.4f}", one.said) for one in found.features
+    ]
+    columns = ("feature", "p, among all", "p, alone", "what moved most")
+    if rows:
+        grid(f"{found.pipeline}, live inputs of {found.logical_date}", columns, rows)
+    colour = "red" if found.alarm else "yellow" if found.conspicuous else "green"
+    out.print(f"[{colour}]{found.reason}[/]", highlight=False, soft_wrap=True)
+    sure = found.estimated_accuracy
+    accuracy = f"{sure.value:.3f} [{sure.low:.3f}, {sure.high:.3f}]" if sure else ""
+    true = ", ".join(f"{day} {value:.3f}" for day, (value, _) in found.true_accuracy.items())
+    told = {"estimated accuracy": accuracy, "true accuracy": true, "report": found.report or ""}
+    show_facts({name: value for name, value in told.items() if value})
