@@ -12,6 +12,7 @@ from tasks.ragged import InputSpec
 SPECS = {
     "text": InputSpec("text", 30),
     "n-grams": InputSpec("text", 30, 3),
+    "vectors": InputSpec("text", 30, 3, vectors=6),
     "series": InputSpec("numeric", 3),
 }
 SHAPES = [(1, 4), (3, 12), (17, 8), (2, 40)]
@@ -31,16 +32,24 @@ def test_every_input_is_answered_alike(name, kind, fused, tmp_path):
     answered_alike(name, SPECS[kind], tmp_path / "model.onnx", fused=fused)
 
 
-def answered_alike(name, spec, path, *, fused):
+def test_fold_models_together_are_answered_alike(tmp_path):
+    answered_alike("blend", SPECS["vectors"], tmp_path / "model.onnx", fused=True, folds=2)
+
+
+def answered_alike(name, spec, path, *, fused, folds=0):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras and tf2onnx about NumPy
         from serving import graphs
+        from tasks.architectures import blocks
 
         model = ARCHITECTURES[name](spec, 3)
+        if folds:
+            others = [ARCHITECTURES[name](spec, 3) for _ in range(folds - 1)]
+            model = blocks.together([model, *others], name="folds")
         batches = [sample(spec, *shape) for shape in SHAPES]
         batches.append(batches[0] * 0)  # a row without a step
         expected = [model.predict_on_batch(batch) for batch in batches]
         graphs.export(model, path, fused=fused)
     assert difference(onnx_forward(path), batches, expected) <= TOLERANCE
-    if fused and "lstm" in name:
+    if fused and ("lstm" in name or folds):
         assert b"LSTM" in path.read_bytes()

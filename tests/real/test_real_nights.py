@@ -44,13 +44,16 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("drafted", "test_rows", "epochs", "bar"), [(speakers, 370, 12, 0.85), (questions, 500, 5, 0.6)]
+    ("drafted", "test_rows", "epochs", "folds", "bar"),
+    [(speakers, 370, 12, 2, 0.85), (questions, 500, 5, 0, 0.6)],
 )
-def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(drafted, test_rows, epochs, bar, home):
+def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(
+    drafted, test_rows, epochs, folds, bar, home
+):
     name = drafted.__name__
     begun = home.nocturne("init", *drafted(home.path), "--name", name, "--json")
     assert begun.code == 0, begun.out + begun.err
-    night = home.nocturne("retrain", _shortened(home, begun, epochs), "--json")
+    night = home.nocturne("retrain", _shortened(home, begun, epochs, folds), "--json")
     assert night.code == 0, night.out + night.err
     record = night.json
     assert (record["outcome"], record["stage"]) == ("promoted", "Production")
@@ -63,12 +66,13 @@ def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(drafted, test_rows,
     assert len(pd.read_parquet(judged_on)) == test_rows
 
 
-def _shortened(home, begun, epochs):
+def _shortened(home, begun, epochs, folds):
     """The drafted pipeline with its first candidate that reads order, and few epochs."""
     drafted = home.path / begun.json["pipeline"]
     content = yaml.safe_load(drafted.read_text())
     one = next(each for each in content["candidates"] if "embeddings" not in str(each))
     content["training"] |= {"epochs": epochs, "min_updates": 0, "batch_size": 32}
     content["training"] |= {"learning_rate": 0.005, "weight_averaging": 0.0}  # too few to average
-    drafted.write_text(yaml.safe_dump({**content, "candidates": [one]}))
+    content |= {"folds": folds, "fold_ensemble": folds > 0, "candidates": [one]}
+    drafted.write_text(yaml.safe_dump(content))
     return str(drafted)
