@@ -11,6 +11,7 @@ from tasks.config import Pipeline
 from tasks.evaluation.answers import read
 from tasks.evaluation.assess import assess, pictures, tables
 from tasks.evaluation.files import save
+from tasks.evaluation.suspects import SHOWN, suspects, table
 from tasks.references import Evaluation, Prepared, Trained
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,10 @@ def evaluate(
     directory = Path(prepared.directory).parents[1] / "evaluation"
     answers = read(prepared, trained, champion_probabilities, pipeline.evaluation.metric)
     found = assess(pipeline, prepared, trained, answers, directory=str(directory))
-    found = found.model_copy(update={"latency_milliseconds": latency_milliseconds})
+    challenger = next(each for each in trained if each.name == found.challenger)
+    doubted = suspects(prepared, challenger)
+    more = {"suspects": tuple(doubted[:SHOWN]), "suspected": len(doubted)}
+    found = found.model_copy(update={"latency_milliseconds": latency_milliseconds, **more})
     for name, why in found.excluded.items():
         logger.warning("candidate %s is left out: %s", name, why)
     score = found.challenger_scores.test[found.metric]
@@ -53,4 +57,5 @@ def evaluate(
         "challenger: %s, test %s %.3f (%.3f to %.3f)",
         *(found.challenger, found.metric, score.value, score.low, score.high),
     )
-    return save(found, pictures(found, trained, answers), tables(found, answers))
+    written = {**tables(found, answers), "suspected_labels": table(doubted)}
+    return save(found, pictures(found, trained, answers), written)

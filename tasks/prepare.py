@@ -1,8 +1,8 @@
 """Stage: the clean rows as encoded train, validation and test rows on disk.
 
 `WORK/PIPELINE/prepared/KEY/` holds preprocessor.json, train/, validation/ and test/ (arrays),
-vectors.npy where words have vectors learnt without labels, rows_validation.parquet and
-rows_test.parquet (raw rows in the order of the arrays), preparation.json (counts and notes) and
+vectors.npy where words have vectors learnt without labels, rows_train.parquet and its like for
+the other two (raw rows in the order of the arrays), preparation.json (counts and notes) and
 prepared.json, written last. KEY is a hash of the rows and of what the pipeline asks for, so the
 same question finds the same answer again.
 """
@@ -110,7 +110,7 @@ def _save(encoded: Encoded, directory: Path) -> Prepared:
                 np.save(scratch / split / "groups.npy", groups, allow_pickle=False)
         if encoded.vectors is not None:
             np.save(scratch / VECTORS, encoded.vectors, allow_pickle=False)
-        for split in ("validation", "test"):
+        for split in SPLITS:
             write_rows(encoded.rows[split], scratch / f"rows_{split}.parquet")
         state = json.dumps(encoded.preprocessor.to_json(), ensure_ascii=False)
         (scratch / "preprocessor.json").write_text(state, "utf-8")

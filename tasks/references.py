@@ -127,6 +127,16 @@ class Plot(Reference):
     alt: str = Field(description="What it shows, for who cannot see it.")
 
 
+class Suspect(Reference):
+    """A row whose label may be wrong, by models that had not seen it."""
+
+    row_id: str
+    given: str = Field(description="Its label.")
+    suggested: str = Field(description="The likeliest class.")
+    believed: float = Field(description="Probability of its label.")
+    shown: str = Field(description="The beginning of the text, or how long the series is.")
+
+
 class Evaluation(Reference):
     """All models measured on the same rows; the challenger chosen on validation rows only."""
 
@@ -144,6 +154,8 @@ class Evaluation(Reference):
     slices: tuple[SliceScores, ...] = ()
     class_rows: dict[str, dict[str, int]] = Field(description="Split to class to rows.")
     test_digest: str
+    suspects: tuple[Suspect, ...] = Field((), description="Labels to look at again, the first.")
+    suspected: int = Field(0, description="How many there are in all.")
     plots: tuple[Plot, ...] = ()
     tables: tuple[str, ...] = Field((), description="CSV files in the directory.")
     latency_milliseconds: float | None = Field(None, description="One row, scored alone.")

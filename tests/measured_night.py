@@ -60,6 +60,8 @@ def prepared(directory, classes=CLASSES):
         row_ids = np.array([f"{split}-{row}" for row in range(rows)])
         inputs = Ragged.of([np.arange(1, 4, dtype=np.int32)] * rows)
         Examples(inputs, labels(split).astype(np.int32), row_ids).save(home / split)
+        said = pd.DataFrame({"row_id": row_ids, "text": [f"text {row}" for row in range(rows)]})
+        said.to_parquet(home / f"rows_{split}.parquet", index=False)
     held_out_rows(classes).to_parquet(home / "rows_test.parquet", index=False)
     return Prepared(
         directory=str(home),

@@ -32,7 +32,7 @@ def run(job: Job) -> Trained:
     Validation rows choose the epoch; test rows are answered for once, by the finished model.
     Where the folds are the candidate, train and validation rows are cut into folds together,
     and each validation row is answered for by the fold model that had not seen it.
-    Writes model.keras, history.json, the two probability files and, last, trained.json. A job
+    Writes model.keras, history.json, the probability files and, last, trained.json. A job
     with a key keeps every epoch meanwhile, and goes on after the last one if it is killed.
 
     Raises:
@@ -88,6 +88,8 @@ def _written(
     validation, test, out = _rows(job, "validation"), _rows(job, "test"), Path(job.out)
     given = {"validation": said, "test": answers(model, test)}
     save(model, out / "model.keras")
+    if crossed:
+        given["out_of_fold"] = crossed.answers
     for split, found in given.items():
         write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
     return Trained(

@@ -130,7 +130,7 @@ def _probabilities(path: Path, labels: Labels, classes: int) -> Probabilities:
 
 
 def _rows(path: Path, row_ids: NDArray[np.str_]) -> pd.DataFrame:
-    rows = _frame(path)
+    rows = frame_of(path)
     if rows["row_id"].astype(str).tolist() != row_ids.tolist():
         raise MetricError(
             f"{path.name}: must hold the rows of test/ in the same order, got other row_ids; "
@@ -139,7 +139,7 @@ def _rows(path: Path, row_ids: NDArray[np.str_]) -> pd.DataFrame:
     return rows
 
 
-def _frame(path: Path) -> pd.DataFrame:
+def frame_of(path: Path) -> pd.DataFrame:
     """A canonical frame; pandas cannot parse its own name of the type of nested lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -31,6 +31,7 @@ TITLES = {
     "challenger": "Challenger",
     "classes": "Classes",
     "slices": "Slices",
+    "labels": "Labels",
     "data": "Data",
     "run": "The run",
 }
@@ -54,6 +55,7 @@ def context(
         "challenger": bool(measured["comparison"]),
         "classes": bool(measured["comparison"]),
         "slices": bool(measured["slices"]),
+        "labels": bool(measured["suspects"]),
     }
     return {
         "night": night,
@@ -79,6 +81,8 @@ NOTHING: dict[str, Any] = {
     "candidates": [],
     "comparison": [],
     "slices": [],
+    "suspects": (),
+    "suspected": 0,
     "class_rows": None,
 }
 
@@ -109,6 +113,8 @@ def _measured(night: Night, evaluation: Evaluation, pipeline: Pipeline) -> dict[
         "classes": _classes(evaluation),
         "slice_metrics": list(evaluation.slices[0].challenger) if evaluation.slices else [],
         "slices": _slices(evaluation),
+        "suspects": evaluation.suspects,
+        "suspected": evaluation.suspected,
         "class_rows": _class_rows(evaluation),
     }
 

@@ -241,6 +241,7 @@ def test_the_stage_reads_and_writes_where_the_environment_says(tmp_path, monkeyp
         "preparation.json",
         "prepared.json",
         "rows_test.parquet",
+        "rows_train.parquet",
         "rows_validation.parquet",
     }
 
