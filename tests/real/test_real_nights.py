@@ -4,6 +4,8 @@ Few rows, few epochs and one candidate, so the bars are sane ones and no publish
 """
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +66,17 @@ def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(
     assert gates["beats_majority"]["passed"], gates["beats_majority"]["sentence"]
     (judged_on,) = (home.path / ".nocturne").rglob(f"{name}/prepared/*/rows_test.parquet")
     assert len(pd.read_parquet(judged_on)) == test_rows
+    (candidate,) = _children(home, record["run_id"])
+    assert len(_children(home, candidate)) == folds
+
+
+def _children(home, run_id):
+    """Runs that MLflow shows inside another."""
+    with closing(sqlite3.connect(home.path / ".nocturne" / "mlflow.db")) as database:
+        found = database.execute(
+            "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?", (run_id,)
+        )
+        return [run for (run,) in found]
 
 
 def _shortened(home, begun, epochs, folds):
