@@ -1,6 +1,6 @@
 """How often monitoring cries wolf, and what it sees: simulated months of generated tickets.
 
-    python -m benchmarks.monitoring [--months 40] [--rows 300] [--plot docs/monitoring.png]
+    python -m benchmarks.monitoring [--months 200] [--shifted 12] [--plot docs/monitoring.png]
 
 A month draws a reference and then night after night from the same pool of generated tickets
 (quiet), or from a shifted one. Answers are drawn too: a class by the ticket's words, a confidence
@@ -174,6 +174,7 @@ def plotted(quiet: list[dict[str, float]], power: dict[str, dict[float, dict]], 
                 color=SERIES[at], linestyle=DASHES[at],
             )  # fmt: skip
         right.set(xscale="log", xlabel="size of the shift", ylabel="alarm within 7 nights")
+        right.xaxis.set_major_formatter("{x:g}")
         right.set(ylim=(-0.03, 1.05), title="Shifts found")
         right.legend(loc="lower right", fontsize=7.5)
 
@@ -184,10 +185,10 @@ def plotted(quiet: list[dict[str, float]], power: dict[str, dict[float, dict]], 
 def main() -> None:
     """Print both tables, and draw the plot where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--months", type=int, default=40)
-    parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--references", type=int, default=600)
-    parser.add_argument("--shifted", type=int, default=20, help="Weeks of each shift.")
+    parser.add_argument("--months", type=int, default=60)
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--references", type=int, default=400)
+    parser.add_argument("--shifted", type=int, default=12, help="Weeks of each shift.")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--plot", type=Path)
     asked = parser.parse_args()

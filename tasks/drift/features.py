@@ -69,7 +69,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each of several things occurs: classes, or hashed words.
+    """How often each of several classes occurs.
 
     The statistic is Pearson's chi-square distance between the two mixes: the sum over columns
     of (share here - share there)^2 / pooled share. The permutation keeps rows whole, so words
@@ -95,6 +95,37 @@ class Counts:
         others = there / np.maximum(there.sum(axis=1, keepdims=True), 1)
         expected = total[used] / max(total.sum(), 1)
         return np.asarray(np.square(shares - others) @ (1 / expected), np.float64)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Which of many words a row holds, compared word by word.
+
+    The statistic is the mean fourth power of each word's standardised difference in share of
+    rows: with the second power one new word in every row would drown among hundreds of others
+    (the sum of powers of Xu et al., An adaptive two-sample test for high-dimensional means,
+    Biometrika 2016, with gamma = 4). The permutation keeps rows whole, so words that come
+    together do not count as independent.
+
+    Attributes:
+        name: What it is.
+        table: `(rows, words)`, 1 where a row holds a word, else 0.
+    """
+
+    name: str
+    table: NDArray[np.float32]
+
+    def statistics(self, days: Assignments) -> Values:
+        """See `Feature`."""
+        rows, count = days.shape[1], float(days[0].sum())
+        total = self.table.sum(axis=0, dtype=np.float64)
+        used = (total > 0) & (total < rows)
+        here = (days @ self.table)[:, used].astype(np.float64)
+        apart = here / count - (total[used] - here) / (rows - count)
+        share = total[used] / rows
+        scale = count * (rows - count) / rows / (share * (1 - share))
+        squares = np.square(apart) * scale
+        return np.asarray(np.square(squares).mean(axis=1), np.float64)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.config import Choice
-from tasks.drift.features import Counts, Feature, Means, Ordered, fourier, one_hot
+from tasks.drift.features import Counts, Feature, Means, Ordered, Presence, fourier, one_hot
 from tasks.ragged import Ragged
 from tasks.sequences.characters import LINK, NUMBER, USER
 
@@ -114,7 +114,7 @@ def _of_text(texts: pa.Array) -> list[Feature | None]:
     np.add.at(sums, rows, vectors[tokens.values])
     scale = np.sqrt(np.maximum(lengths, 1)).astype(np.float32)
     pooled: NDArray[np.float32] = sums / scale[:, None]
-    return [Counts("words", present), Means("embedding", fourier(pooled, FOURIER, SEED))]
+    return [Presence("words", present), Means("embedding", fourier(pooled, FOURIER, SEED))]
 
 
 def not_compared(day: pa.Table) -> list[str]:

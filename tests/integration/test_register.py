@@ -107,6 +107,26 @@ def test_what_it_costs_is_in_the_run_of_the_night(home):
     assert metrics["bundle_milliseconds_one_row"] > 0
 
 
+def test_the_version_leaves_the_rows_that_live_inputs_are_compared_with(home):
+    from infra.storage import open_storage
+    from tasks import reference_rows
+
+    rows = reference_rows.read(open_storage(home.settings), home.name, home.registered.version)
+    assert rows.num_rows == home.night.prepared.test_rows == len(home.expected)
+    answers = np.array(rows.column("probabilities").to_pylist())
+    assert np.abs(answers - home.expected).max() <= TOLERANCE
+    truth = {row["ticket"]: row["topic"] for row in home.source_rows()}
+    ids = rows.column("row_id").to_pylist()
+    assert rows.column("truth").to_pylist() == [truth[name] for name in ids]
+    classes = home.night.prepared.classes
+    assert rows.column("label").to_pylist() == [classes[at] for at in answers.argmax(axis=1)]
+    text = home.name == "small_text"
+    assert (rows.column("text").null_count == 0) == text
+    assert (rows.column("series").null_count == 0) == (not text)
+    assert (rows.column("unknown").null_count == 0) == text
+    assert min(rows.column("length").to_pylist()) > 0
+
+
 def test_golden_rows_hold_every_class_and_at_most_32_rows(home):
     golden = json.loads((home.bundle / "golden.json").read_text())
     assert 2 <= len(golden["inputs"]) <= 32

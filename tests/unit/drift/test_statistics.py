@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tasks.drift.features import Counts, Means, Ordered, fourier, one_hot
+from tasks.drift.features import Counts, Means, Ordered, Presence, fourier, one_hot
 from tasks.drift.permutation import chances, compare
 from tasks.drift.rates import alarms, nightly_level
 
@@ -76,6 +76,17 @@ def test_counts_are_pearsons_distance():
     ours = float(Counts("x", table).statistics(halves(195, 45))[0])
     chi2 = stats.chi2_contingency([now, before]).statistic
     assert ours * 45 * 150 / 195 == pytest.approx(chi2, rel=1e-5)
+
+
+def test_one_new_word_is_seen_among_hundreds_of_old_ones():
+    rng = np.random.default_rng(2)
+    table = (rng.random((240, 400)) < 0.03).astype(np.float32)
+    quiet = compare([Presence("words", table)], 120, 120, permutations=499, seed=1)
+    assert quiet[0].alone > 0.02
+    table[:60, 0] = 1
+    (seen,) = compare([Presence("words", table)], 120, 120, permutations=499, seed=1)
+    assert seen.alone <= 0.002
+    assert seen.statistic > 5 * seen.usual
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=2), min_size=2, max_size=20))
