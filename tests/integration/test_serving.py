@@ -479,13 +479,13 @@ def test_the_server_starts_from_its_last_copy_while_registry_and_store_are_away(
     }
     (tmp_path / "file").write_text("no folder")
     last = json.loads((live.serving / "live.json").read_text())["version"]
-    with live.server(log=tmp_path / "log", **away) as server:
-        told = wait_for(server, last)
+    with live.server(log=tmp_path / "log", **away) as alone:
+        told = wait_for(alone, last)
         assert (told["ready"], told["stale"]) == (True, True)
         assert "Production" in told["why"] or "ledger" in told["why"]
-        assert server("/invocations", {"instances": ["slow late"]})[0] == 200
-        assert b"nocturne_stale 1.0" in server("/metrics")[2]
-        server.connection.close()
+        assert alone("/invocations", {"instances": ["slow late"]})[0] == 200
+        assert b"nocturne_stale 1.0" in alone("/metrics")[2]
+        alone.connection.close()
 
 
 def test_several_processes_share_the_port_and_one_that_dies_is_replaced(live, tmp_path):
