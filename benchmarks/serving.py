@@ -51,6 +51,7 @@ PAGE = Path(__file__).with_name("SERVING.md")
 DAY = date(2026, 3, 1)
 ROWS = 4_000
 BARE_SECONDS = 3.0
+FOREIGN_LOAD = 0.5
 
 
 def main() -> None:
@@ -254,7 +255,15 @@ def page(rows: list[dict[str, Any]]) -> str:
     said = __doc__.partition("\n\n")[2].partition("One run: ")[2] if __doc__ else ""
     made = f"Written by `python -m benchmarks.serving` on {os.cpu_count()} cores."
     said = "One run: " + " ".join(said.split())
-    return "\n".join(["# Serving, measured", "", made, said, "", head, rule, *lines, ""])
+    return "\n".join(["# Serving, measured", "", made, said, void(rows), head, rule, *lines, ""])
+
+
+def void(rows: list[dict[str, Any]]) -> str:
+    """Whether other work ran beside the run, so that its figures are a floor at best."""
+    load, cores = max(row["load"] for row in rows), os.cpu_count() or 1
+    if load <= cores + FOREIGN_LOAD:
+        return ""
+    return f"\n**Void**: load {load:.1f} on {cores} cores, so other work ran beside it.\n"
 
 
 if __name__ == "__main__":
