@@ -90,6 +90,8 @@ def _written(
     save(model, out / "model.keras")
     if crossed:
         given["out_of_fold"] = crossed.answers
+    if job.fold_ensemble:
+        given["golden"] = answers(model, validation)
     for split, found in given.items():
         write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
     return Trained(

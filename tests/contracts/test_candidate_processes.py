@@ -135,6 +135,8 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     np.testing.assert_allclose(said, np.mean(of_folds, axis=0), atol=1e-6)
     np.testing.assert_allclose(answers(loaded(folder / "model.keras"), test), said, atol=1e-6)
     assert np.ptp(of_folds, axis=0).max() > 1e-3
+    own = answers(loaded(folder / "model.keras"), Examples.load(prepared / "validation"))
+    np.testing.assert_allclose(np.load(folder / "golden_probabilities.npy"), own, atol=1e-6)
     assert len(together.folds) == 3
     assert sum(before for before, _ in together.class_counts.values()) == 80
 
