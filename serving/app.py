@@ -271,7 +271,8 @@ class App:
             "canary": self._canary.told(),
             "other_processes": others,
             "processes_disagree": any(
-                other["seconds_ago"] > SILENT_SECONDS or other["version"] != self._version()
+                other["seconds_ago"] > SILENT_SECONDS
+                or other["version"] not in (None, self._version())  # None: it is starting
                 for other in others
             ),
         }
