@@ -18,7 +18,7 @@ install: .venv/.installed  ## the pinned environment in .venv
 retrain: install  ## one whole night on the embedded data, no server to start (exit 3: champion kept)
 	@$(BIN)/nocturne retrain $(CONF) $(ARGS) || test $$? -eq 3
 
-test: install  ## the tests that every change runs, about 10 minutes on two cores
+test: install  ## the tests that every change runs, about 17 minutes on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: install  ## also the long sweeps and soaks
