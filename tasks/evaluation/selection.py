@@ -9,17 +9,19 @@ from tasks.references import Trained
 
 
 def ranking(
-    candidates: Sequence[Trained], validation: Mapping[str, float], metric: str
+    candidates: Sequence[Trained], validation: Mapping[str, float], metric: str, *, rows: int
 ) -> list[tuple[Trained, float]]:
     """The usable candidates, best first, with the value that ranked them.
 
     That value is the mean over folds where a candidate has folds, else the one on the
-    validation rows. Equals are ordered by fewer parameters, then as in the pipeline.
+    validation rows. Those that are less than one row's answer below the best count as its
+    equals: of them the one that is least surprised (log loss), then the smaller one.
 
     Args:
         candidates: All of tonight's; those without a validation value are left out.
         validation: Candidate to the metric on the validation rows.
         metric: The pipeline's; higher is better.
+        rows: That judged each candidate.
     """
 
     def value(candidate: Trained) -> float:
@@ -27,5 +29,17 @@ def ranking(
             return fmean(fold[metric] for fold in candidate.folds)
         return validation[candidate.name]
 
+    def surprise(candidate: Trained) -> float:
+        told = candidate.folds or (candidate.validation,)
+        return fmean(each.get("log_loss", 0.0) for each in told)
+
     usable = [(each, value(each)) for each in candidates if each.name in validation]
-    return sorted(usable, key=lambda pair: (-round(pair[1], 9), pair[0].parameters))
+    equal = max((found for _, found in usable), default=0.0) - 1 / max(rows, 1) - 1e-9
+
+    def order(pair: tuple[Trained, float]) -> tuple[float, float, int]:
+        candidate, found = pair
+        if found >= equal:
+            return -float("inf"), surprise(candidate), candidate.parameters
+        return -round(found, 9), 0.0, candidate.parameters
+
+    return sorted(usable, key=order)

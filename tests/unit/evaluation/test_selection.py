@@ -1,16 +1,17 @@
-"""The challenger: best by validation, folds before one split, smaller where equal."""
+"""The challenger: best by validation, folds before one split, less surprised where equal."""
 
 from tasks.evaluation.selection import ranking
 from tasks.references import Trained
 
 
-def trained(name, parameters=10, folds=()):
-    scores = tuple({"macro_f1": value} for value in folds)
-    return Trained(name=name, directory=name, parameters=parameters, folds=scores)
+def trained(name, parameters=10, folds=(), log_loss=0.5):
+    scores = tuple({"macro_f1": value, "log_loss": log_loss} for value in folds)
+    told = {"log_loss": log_loss}
+    return Trained(name=name, directory=name, parameters=parameters, folds=scores, validation=told)
 
 
 def names(candidates, validation):
-    return [each.name for each, _ in ranking(candidates, validation, "macro_f1")]
+    return [each.name for each, _ in ranking(candidates, validation, "macro_f1", rows=100)]
 
 
 def test_the_best_on_validation_rows_comes_first():
@@ -20,7 +21,7 @@ def test_the_best_on_validation_rows_comes_first():
 
 def test_the_mean_over_folds_decides_where_there_are_folds():
     candidates = [trained("lucky", folds=(0.5, 0.5)), trained("steady", folds=(0.6, 0.7))]
-    found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1")
+    found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1", rows=100)
     assert [(each.name, round(value, 6)) for each, value in found] == [
         ("steady", 0.65),
         ("lucky", 0.5),
@@ -36,6 +37,14 @@ def test_equals_are_ordered_by_fewer_parameters_then_as_in_the_pipeline():
 def test_rounding_in_the_last_digits_is_no_lead():
     candidates = [trained("big", 20, (0.1, 0.2, 0.3)), trained("small", 10, (0.3, 0.2, 0.1))]
     assert names(candidates, {"big": 0.0, "small": 0.0}) == ["small", "big"]
+
+
+def test_less_than_one_rows_answer_is_no_lead_and_the_less_surprised_comes_first():
+    candidates = [trained("lucky", 10, log_loss=0.9), trained("sure", 20, log_loss=0.2)]
+    assert names(candidates, {"lucky": 1.0, "sure": 0.991}) == ["sure", "lucky"]
+    assert names(candidates, {"lucky": 1.0, "sure": 0.989}) == ["lucky", "sure"]
+    candidates.append(trained("worse", 1, log_loss=0.1))
+    assert names(candidates, {"lucky": 1.0, "sure": 0.995, "worse": 0.9})[-1] == "worse"
 
 
 def test_a_candidate_without_a_validation_value_is_left_out():
