@@ -71,6 +71,7 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     from infra.local import LocalStorage
     from infra.settings import Settings
     from tasks.datasets.intake import take_in
+    from tasks.evaluation.selection import ranking
     from tasks.inference.assembly import assemble
     from tasks.prepare import prepared_in
     from tasks.train import train
@@ -80,7 +81,8 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     prepared = prepared_in(folder / "prepared", pipeline, snapshot, storage)
     metric = pipeline.evaluation.metric
     sound = [each for each in train.fn(pipeline, prepared) if not each.failed]
-    best = max(sound, key=lambda each: each.validation[metric])
+    validation = {each.name: each.validation[metric] for each in sound}
+    best = ranking(sound, validation, metric, prepared)[0][0]
     bundle = folder / "bundle"
     assemble(
         Path(best.directory),

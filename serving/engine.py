@@ -24,7 +24,6 @@ from serving.protocol import Row, Shape
 from tasks.inference import golden
 from tasks.sequences.bucketing import bucket_length
 from tasks.sequences.preprocessor import preprocessor_from_json
-from tasks.sequences.tokens import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,13 +149,6 @@ class Engine:
                 f"most {golden.TOLERANCE:.0e} is allowed"
             )
         return time.perf_counter() - began
-
-    def unknown(self, values: NDArray[Any]) -> int | None:
-        """Tokens of one row's input that the vocabulary lacks; None for series."""
-        if self.shape.kind != "text":
-            return None
-        own = values if values.ndim == 1 else values[:, 0]
-        return int((own == UNKNOWN).sum())
 
     def _golden(self) -> float:
         frame, expected = golden.from_json(_read(self._directory, "golden"))

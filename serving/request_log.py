@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from infra.storage import Storage
 from serving.engine import Answers
 from serving.metrics import Metrics
 from serving.protocol import Row
 from tasks import live_inputs
 from tasks.sequences.characters import LINK, NUMBER, USER
+from tasks.sequences.tokens import unknown_tokens
 from tasks.serving_config import Redaction, Serving
 
 logger = logging.getLogger(__name__)
@@ -95,7 +98,7 @@ class RequestLog:
 
     def _entry(self, row: Row, index: int, answers: Answers) -> dict[str, Any]:
         engine, at = answers.engine, answers.first + index
-        start, end = answers.inputs.offsets[at : at + 2]
+        inputs = answers.inputs.take(np.array([at]))
         text = engine.shape.kind == "text"
         probabilities = answers.probabilities[index]
         return {
@@ -103,8 +106,8 @@ class RequestLog:
             "version": engine.version,
             "label": engine.classes[int(probabilities.argmax())],
             "probabilities": probabilities,
-            "length": int(end - start),
-            "unknown": engine.unknown(answers.inputs.values[start:end]),
+            "length": int(inputs.lengths[0]),
+            "unknown": unknown_tokens(inputs)[0],
             "text": row if text else None,
             "series": None if text else row,
         }

@@ -108,7 +108,7 @@ class Preprocessing(Frozen):
         ge=0,
         le=1_000,
         description="Width of word vectors learnt without labels, from train rows and "
-        "source.unlabelled, that embeddings begin with; 0: none.",
+        "source.unlabelled; 0: none.",
     )
     scaling: Choice = Field("standard", validate_default=True, description="Of numeric channels.")
     max_length: int = Field(128, ge=1, description="Inputs are cut to this many tokens or steps.")

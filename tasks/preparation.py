@@ -57,7 +57,8 @@ def encode(
     Args:
         frame: Clean canonical rows, every one with a label.
         pipeline: Says how to split and what to make of the rows.
-        unlabelled: Texts without labels; what validation or test rows say too is left out.
+        unlabelled: Texts without labels, for pipelines that ask for vectors; what validation or
+            test rows say too is left out.
 
     Raises:
         ConfigError: preprocessing that names no entry of a table, or an unknown option.
@@ -73,7 +74,9 @@ def encode(
     rows["train"], copies = _without_copies(rows, pipeline.split.near_duplicates)
     classes = tuple(sorted({*pipeline.contract.labels, *frame["label"]}))
     notes = _notes_on_classes(classes, {split: counts(rows[split]) for split in SPLITS})
-    others = None if unlabelled is None else _unseen(unlabelled, rows)
+    others = None
+    if unlabelled is not None and pipeline.preprocessing.vectors:
+        others = _unseen(unlabelled, rows)
     preprocessor = fit_preprocessor(pipeline.kind, pipeline.preprocessing, rows["train"], others)
     examples = {split: _examples(rows[split], preprocessor, classes) for split in SPLITS}
     vectors = _vectors(pipeline, preprocessor, examples["train"], others)

@@ -98,6 +98,8 @@ def _finished(directory: Path) -> Prepared | None:
 
 def _save(encoded: Encoded, directory: Path) -> Prepared:
     """Write everything beside, then move it into place, whole or not at all."""
+    from tasks.datasets.splits import units_of
+
     directory.parent.mkdir(parents=True, exist_ok=True)
     for left in directory.parent.glob(f".{directory.name}-*"):
         shutil.rmtree(left, ignore_errors=True)  # of a night that was killed: one runs at a time
@@ -106,7 +108,7 @@ def _save(encoded: Encoded, directory: Path) -> Prepared:
         for split in SPLITS:
             encoded.examples[split].save(scratch / split)
             if "group" in encoded.rows[split]:
-                groups = encoded.rows[split]["group"].fillna("").to_numpy().astype(np.str_)
+                groups = units_of(encoded.rows[split]).to_numpy().astype(np.str_)
                 np.save(scratch / split / "groups.npy", groups, allow_pickle=False)
         if encoded.vectors is not None:
             np.save(scratch / VECTORS, encoded.vectors, allow_pickle=False)

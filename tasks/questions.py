@@ -38,7 +38,7 @@ LIBRARIES = {
     TRAINING: ("imbalanced-learn", "keras", "numpy", "scikit-learn", "tensorflow"),
     GATING: ("numpy", "scipy"),
     SCORING: ("keras", "mlflow", "tensorflow"),
-    MEASURING: ("matplotlib", "numpy", "scipy"),
+    MEASURING: ("cleanlab", "matplotlib", "numpy", "scipy"),
 }
 # what changes no number of a night
 BESIDE = {"schedule", "description", "scoring", "monitoring", "serving"}

@@ -94,6 +94,7 @@ def candidate(directory, name, validation, test, *, parameters=1_000, classes=CL
     home = directory / "candidates" / name
     home.mkdir(parents=True)
     np.save(home / "validation_probabilities.npy", answers(labels("validation"), validation))
+    np.save(home / "golden_probabilities.npy", answers(labels("validation"), validation))
     np.save(home / "test_probabilities.npy", answers(labels("test"), test, seed=1))
     epochs = [{"loss": 1 / epoch, "validation_macro_f1": 1 - 1 / epoch} for epoch in (1, 2, 3)]
     (home / "history.json").write_text(json.dumps(epochs))

@@ -11,8 +11,8 @@ from tasks.architectures import ids, layers
 
 def known() -> Any:
     """A scope in which the layers are those of these very modules, whoever registered last."""
-    classes = {name: value for module in (ids, layers) for name, value in vars(module).items()}
-    layer_types = (value for value in classes.values() if isinstance(value, type))
-    named = {keras.saving.get_registered_name(value): value for value in layer_types}
+    values = (*vars(ids).values(), *vars(layers).values())
+    classes = (value for value in values if isinstance(value, type))
+    named = {keras.saving.get_registered_name(value): value for value in classes}
     own = {name: value for name, value in named.items() if name.startswith("nocturne>")}
     return keras.saving.custom_object_scope(own)

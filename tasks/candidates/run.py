@@ -86,12 +86,11 @@ def _written(
 ) -> Trained:
     """The model and its answers on disk, and what to say of them."""
     validation, test, out = _rows(job, "validation"), _rows(job, "test"), Path(job.out)
-    given = {"validation": said, "test": answers(model, test)}
+    own = answers(model, validation) if job.fold_ensemble else said
+    given = {"validation": said, "golden": own, "test": answers(model, test)}
     save(model, out / "model.keras")
     if crossed:
         given["out_of_fold"] = crossed.answers
-    if job.fold_ensemble:
-        given["golden"] = answers(model, validation)
     for split, found in given.items():
         write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
     return Trained(
@@ -123,5 +122,7 @@ def _go_on_or_clear(job: Job) -> None:
         return
     for left in (out / "folds", out / RESUME):
         shutil.rmtree(left, ignore_errors=True)
+    for answered in out.glob("*_probabilities.npy"):
+        answered.unlink()
     if job.key:
         write(key, lambda file: file.write(job.key.encode()))

@@ -56,7 +56,7 @@ def take_in(pipeline: Pipeline, logical_date: date, storage: Storage) -> Snapsho
 def _unlabelled(pipeline: Pipeline, logical_date: date, storage: Storage) -> str | None:
     """Keep the texts that have no label; each text once. Returns the digest of their snapshot."""
     choice = pipeline.source.unlabelled
-    if choice is None or not pipeline.preprocessing.vectors:
+    if choice is None or pipeline.kind != "text":
         return None
     table = table_of(choice, end_of(logical_date))
     texts = canonical(table, pipeline, need_labels=False)["text"].dropna().drop_duplicates()

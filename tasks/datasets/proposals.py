@@ -44,9 +44,9 @@ def propose(
         "contract": _contract(bare, seen, notes),
         "preprocessing": _preprocessing(bare, seen, frame, notes),
         "split": _split(bare, seen, notes),
-        "training": _training(bare, seen, frame, notes),
+        "training": _training(bare, frame, notes),
         "candidates": _candidates(seen, notes),
-        **_folds(seen, frame, notes),
+        **_folds(frame, notes),
     }
     return parts, notes
 
@@ -132,11 +132,9 @@ def _up(share: float) -> float:
     return math.ceil(1000 * round(share, 6)) / 1000
 
 
-def _training(
-    bare: Pipeline, seen: Profile, frame: pd.DataFrame, notes: dict[str, str]
-) -> dict[str, Any]:
+def _training(bare: Pipeline, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
     """Small sets get small batches and more passes, all counted in updates."""
-    train, _ = _learnt_from(seen, frame)
+    train, _ = _learnt_from(frame)
     batch = next(size for most, size in BATCHES if train <= most)
     per_epoch = max(1, math.ceil(train / batch))
     least, epochs = UPDATES[bare.kind], EPOCHS[-1]
@@ -158,16 +156,20 @@ def _training(
     }
 
 
-def _learnt_from(seen: Profile, frame: pd.DataFrame) -> tuple[int, int]:
-    """About how many rows train, and how many of them have the rarest class."""
-    if "split" not in frame:
-        return int(0.65 * seen.rows), int(0.65 * seen.rarest)
-    labels = frame["label"][frame["split"] == "train"]
-    return len(labels), int(labels.value_counts().min()) if len(labels) else 0
+def _learnt_from(frame: pd.DataFrame) -> tuple[int, int]:
+    """About how many rows train, and how many rows, or groups, of them have the rarest class."""
+    share, train = 1.0, frame[frame["label"].notna()]
+    if "split" in train:
+        train = train[train["split"] == "train"]
+    else:
+        share = 0.65
+    kept_together = train.drop_duplicates(["label", "group"]) if "group" in train else train
+    rarest = kept_together["label"].value_counts().min() if len(train) else 0
+    return int(share * len(train)), int(share * rarest)
 
 
-def _folds(seen: Profile, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
-    train, rarest = _learnt_from(seen, frame)
+def _folds(frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
+    train, rarest = _learnt_from(frame)
     if train > FOLDED_ROWS:
         notes["folds"] = "The validation rows are many enough to choose by."
         return {}

@@ -36,7 +36,7 @@ def assign(frame: pd.DataFrame, split: Split) -> NDArray[np.str_]:
     Raises:
         DataError: a split column without train or without test rows.
     """
-    units = _units(frame)
+    units = units_of(frame)
     if split.by == "column":
         sides = _by_column(frame, units, split.validation)
     elif split.by == "time":
@@ -47,7 +47,7 @@ def assign(frame: pd.DataFrame, split: Split) -> NDArray[np.str_]:
     return sides
 
 
-def _units(frame: pd.DataFrame) -> pd.Series:
+def units_of(frame: pd.DataFrame) -> pd.Series:
     """What is kept together: the group, or the row where it has none."""
     if "group" not in frame:
         return frame["row_id"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tasks.config import Pipeline
 from tasks.drift import pictures
 from tasks.evaluation.files import replace
-from tasks.evaluation.report import CREDENTIALS, PIXELS_A_POINT
-from tasks.evaluation.report import TEMPLATES as STYLE
+from tasks.evaluation.page import image, page
 from tasks.evaluation.style import Picture
 from tasks.references import Watched
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = Path(__file__).parent / "templates" / "drift.html.j2"
 OUTCOMES = {  # word, class of the page's style, mark
     "alarm": ("alarm", "failed", "✕"),
     "conspicuous": ("conspicuous", "skipped", "!"),
@@ -63,19 +60,9 @@ def write(
 
 def render(pipeline: Pipeline, watched: Watched, drawn: Sequence[Picture]) -> str:
     """The report as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     word, tone, mark = OUTCOMES[outcome(watched)]
-    style = (STYLE / "report.css").read_text("utf-8")
-    page = environment.get_template("drift.html.j2").render(
+    return page(
+        TEMPLATE,
         pipeline=pipeline,
         watched=watched,
         outcome=word,
@@ -87,10 +74,8 @@ def render(pipeline: Pipeline, watched: Watched, drawn: Sequence[Picture]) -> st
         tiles=_tiles(watched),
         accuracies=_accuracies(watched),
         facts=_facts(pipeline, watched),
-        plots={one.name: _plot(one) for one in drawn},
-        css=Markup(style),  # noqa: S704 (our own file)
+        plots={one.name: image(one.title, one.alt, one.svg) for one in drawn},
     )
-    return CREDENTIALS.sub(r"\1***@", page)
 
 
 def _row(moved: Any, level: float) -> dict[str, str]:
@@ -156,13 +141,3 @@ def _facts(pipeline: Pipeline, watched: Watched) -> list[tuple[str, str]]:
         ("reshufflings", f"{how.permutations:,}"),
         ("reference", f"{watched.reference_rows:,} test rows of the night that made the version"),
     ]
-
-
-def _plot(drawn: Picture) -> dict[str, Any]:
-    found = re.search(r'width="([\d.]+)pt"', drawn.svg)
-    return {
-        "title": drawn.title,
-        "alt": drawn.alt,
-        "width": round(float(found[1]) * PIXELS_A_POINT) if found else 640,
-        "source": "data:image/svg+xml;base64," + base64.b64encode(drawn.svg.encode()).decode(),
-    }

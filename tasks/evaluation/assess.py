@@ -49,8 +49,7 @@ def assess(
     metric = pipeline.evaluation.metric
     measured = {name: _measured(pipeline, answers, name) for name in answers.test}
     validation = {name: pair["validation"][metric].value for name, pair in measured.items()}
-    judging = "train" if any(each.folds for each in trained) else "validation"
-    ranked = ranking(trained, validation, metric, rows=len(answers.labels[judging]))
+    ranked = ranking(trained, validation, metric, prepared)
     best = ranked[0][0].name
     return Evaluation(
         directory=directory,

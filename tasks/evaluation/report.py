@@ -6,8 +6,6 @@ and every text of the data is escaped.
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,11 @@ from typing import Any
 from tasks.config import Pipeline
 from tasks.evaluation.charts import spoken
 from tasks.evaluation.files import drawings, replace
+from tasks.evaluation.page import image, page
 from tasks.evaluation.view import context
 from tasks.references import Evaluation, Night, Prepared, Snapshot, Validated
 
-TEMPLATES = Path(__file__).parent / "templates"
-PIXELS_A_POINT = 1.3
-CREDENTIALS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
+TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
 
 
 def render(
@@ -46,19 +43,9 @@ def render(
         versions: Library to version.
         pictures: Plot name to SVG, as `files.drawings` reads them.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"metric": _metric, "count": "{:,}".format, "words": spoken}
-    style = (TEMPLATES / "report.css").read_text("utf-8")
-    page = environment.get_template("report.html.j2").render(
+    return page(
+        TEMPLATE,
+        {"metric": _metric, "count": "{:,}".format, "words": spoken},
         **context(
             night,
             evaluation,
@@ -67,11 +54,9 @@ def render(
             validated=validated,
             prepared=prepared,
         ),
-        css=Markup(style),  # noqa: S704 (our own file)
         plots=_plots(evaluation, pictures or {}),
         versions=dict(versions or {}),
     )
-    return CREDENTIALS.sub(r"\1***@", page)
 
 
 def write(path: Path, night: Night, evaluation: Evaluation | None, **given: Any) -> Path:
@@ -95,21 +80,9 @@ def _metric(measured: Any) -> str:
 
 
 def _plots(evaluation: Evaluation | None, pictures: Mapping[str, str]) -> dict[str, Any]:
-    """Each plot as an image inside the page, so that its ids and styles stay its own."""
     known = evaluation.plots if evaluation else ()
     return {
-        plot.name: {
-            "title": plot.title,
-            "alt": plot.alt,
-            "width": _width(pictures[plot.name]),
-            "source": "data:image/svg+xml;base64,"
-            + base64.b64encode(pictures[plot.name].encode()).decode(),
-        }
+        plot.name: image(plot.title, plot.alt, pictures[plot.name])
         for plot in known
         if plot.name in pictures
     }
-
-
-def _width(svg: str) -> int:
-    found = re.search(r'width="([\d.]+)pt"', svg)
-    return round(float(found[1]) * PIXELS_A_POINT) if found else 640

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from tasks.references import Trained
+from tasks.references import Prepared, Trained
 
 
 def ranking(
-    candidates: Sequence[Trained], validation: Mapping[str, float], metric: str, *, rows: int
+    candidates: Sequence[Trained], validation: Mapping[str, float], metric: str, prepared: Prepared
 ) -> list[tuple[Trained, float]]:
     """The usable candidates, best first, with the value that ranked them.
 
@@ -21,7 +21,7 @@ def ranking(
         candidates: All of tonight's; those without a validation value are left out.
         validation: Candidate to the metric on the validation rows.
         metric: The pipeline's; higher is better.
-        rows: That judged each candidate.
+        prepared: How many rows judged: the train rows where there are folds, else validation's.
     """
 
     def value(candidate: Trained) -> float:
@@ -34,7 +34,10 @@ def ranking(
         return fmean(each.get("log_loss", 0.0) for each in told)
 
     usable = [(each, value(each)) for each in candidates if each.name in validation]
-    equal = max((found for _, found in usable), default=0.0) - 1 / max(rows, 1) - 1e-9
+    judged = (
+        prepared.train_rows if any(each.folds for each, _ in usable) else prepared.validation_rows
+    )
+    equal = max((found for _, found in usable), default=0.0) - 1 / max(judged, 1) - 1e-9
 
     def order(pair: tuple[Trained, float]) -> tuple[float, float, int]:
         candidate, found = pair

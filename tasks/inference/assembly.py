@@ -33,8 +33,8 @@ def assemble(
     """Make and seal the bundle of one candidate.
 
     Args:
-        candidate: The candidate's directory: model.keras and validation_probabilities.npy, or
-            golden_probabilities.npy where it judged validation rows by other models than itself.
+        candidate: The candidate's directory: model.keras and golden_probabilities.npy, the
+            finished model's own answers for the validation rows.
         prepared: The night's rows: preprocessor.json, validation/ and rows_validation.parquet.
         classes: Names, in the order of the model's output.
         pipeline: The pipeline as plain values; passwords in it are masked.
@@ -90,12 +90,10 @@ def read_rows(path: Path) -> pd.DataFrame:
 def _golden(candidate: Path, prepared: Path, most: int) -> tuple[pd.DataFrame, NDArray[np.float32]]:
     examples = Examples.load(prepared / "validation")
     rows = golden.choose(np.asarray(examples.labels), examples.inputs.lengths, most)
-    path = candidate / "golden_probabilities.npy"
-    path = path if path.exists() else candidate / "validation_probabilities.npy"
-    answers = np.load(path, allow_pickle=False)
+    answers = np.load(candidate / "golden_probabilities.npy", allow_pickle=False)
     if len(answers) != len(examples):
         raise ValueError(
-            f"{candidate.name}: {path.name} has {len(answers)} rows and the "
+            f"{candidate.name}: golden_probabilities.npy has {len(answers)} rows and the "
             f"night {len(examples)}; train the candidate on tonight's rows"
         )
     frame = read_rows(prepared / "rows_validation.parquet").iloc[rows]

@@ -68,6 +68,8 @@ def trained(prepared, tmp_path_factory):
         ),
         job(prepared, out, "broken", training=BRIEF.model_copy(update={"learning_rate": 1e30})),
     ]
+    (out / "one").mkdir()
+    np.save(out / "one" / "out_of_fold_probabilities.npy", np.zeros(3))  # of another night
     return {each.name: each for each in run_all(jobs, workers=2)}
 
 
@@ -97,6 +99,7 @@ def test_a_candidate_leaves_its_model_history_answers_and_scores(trained, prepar
     assert one.failed is None
     assert one.epochs == 2
     assert one.parameters > 100
+    assert not (folder / "out_of_fold_probabilities.npy").exists()
     history = json.loads((folder / "history.json").read_text())
     assert [epoch["epoch"] for epoch in history] == [1, 2]
     assert max(epoch["validation_macro_f1"] for epoch in history) == one.validation["macro_f1"]

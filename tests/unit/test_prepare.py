@@ -294,7 +294,9 @@ def test_texts_without_labels_teach_words_and_vectors_but_not_those_that_judge()
     leaking = pd.DataFrame({"row_id": ["u0"], "text": pd.Series(["leak " * 9], dtype="str")})
     found = encode(planted, asked, pd.concat([others, leaking], ignore_index=True))
     assert "leak" not in found.preprocessor.to_json()["tokenizer"]["state"]["words"]
-    assert encode(rows, pipeline(), others).vectors is None
+    plain = encode(rows, pipeline(), others)
+    assert plain.vectors is None
+    assert "novelty" not in plain.preprocessor.to_json()["tokenizer"]["state"]["words"]
 
 
 def test_vectors_and_groups_lie_beside_the_rows(tmp_path, storage):
@@ -307,7 +309,7 @@ def test_vectors_and_groups_lie_beside_the_rows(tmp_path, storage):
     assert np.load(home / "vectors.npy").shape[1] == 8
     groups = np.load(home / "train" / "groups.npy")
     ids = np.load(home / "train" / "row_ids.npy")
-    assert [f"g{int(one[1:]) // 2}" for one in ids] == groups.tolist()
+    assert [f"group:g{int(one[1:]) // 2}" for one in ids] == groups.tolist()
     without = Path(
         prepared_in(tmp_path / "work", pipeline(), stored(rows, storage), storage).directory
     )

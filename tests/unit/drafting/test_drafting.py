@@ -219,3 +219,10 @@ def test_few_rows_are_folded_and_texts_without_labels_give_vectors(tmp_path):
     plain, _ = _night(initialise(Options(path, Given(label="team"))), tmp_path)
     assert plain.preprocessing.vectors == 0
     assert take_in(plain, DAY, LocalStorage(tmp_path / "store")).unlabelled is None
+
+
+def test_rows_of_a_group_are_held_out_together_so_groups_must_be_many_enough_for_folds(tmp_path):
+    two_a_class = tickets()["label"] + "-" + (tickets().index % 2).astype(str)
+    path = _csv(tmp_path, shop=two_a_class)
+    pipeline, _ = _night(initialise(Options(path, Given(label="team", group="shop"))), tmp_path)
+    assert (pipeline.folds, pipeline.fold_ensemble) == (0, False)

@@ -1,7 +1,17 @@
 """The challenger: best by validation, folds before one split, less surprised where equal."""
 
 from tasks.evaluation.selection import ranking
-from tasks.references import Trained
+from tasks.references import Prepared, Trained
+
+HUNDRED = Prepared(
+    directory="",
+    classes=("no", "yes"),
+    train_rows=100,
+    validation_rows=100,
+    test_rows=1,
+    near_duplicates=0,
+    test_digest="",
+)
 
 
 def trained(name, parameters=10, folds=(), log_loss=0.5):
@@ -11,7 +21,7 @@ def trained(name, parameters=10, folds=(), log_loss=0.5):
 
 
 def names(candidates, validation):
-    return [each.name for each, _ in ranking(candidates, validation, "macro_f1", rows=100)]
+    return [each.name for each, _ in ranking(candidates, validation, "macro_f1", HUNDRED)]
 
 
 def test_the_best_on_validation_rows_comes_first():
@@ -21,7 +31,7 @@ def test_the_best_on_validation_rows_comes_first():
 
 def test_the_mean_over_folds_decides_where_there_are_folds():
     candidates = [trained("lucky", folds=(0.5, 0.5)), trained("steady", folds=(0.6, 0.7))]
-    found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1", rows=100)
+    found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1", HUNDRED)
     assert [(each.name, round(value, 6)) for each, value in found] == [
         ("steady", 0.65),
         ("lucky", 0.5),
