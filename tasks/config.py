@@ -154,6 +154,9 @@ class Training(Frozen):
     weight_averaging: float = Field(
         0.0, ge=0, lt=1, description="Momentum of the mean of the weights that is judged; 0: off."
     )
+    calibrate: bool = Field(
+        default=True, description="Probabilities at the temperature that suits the validation rows."
+    )
 
 
 class Candidate(Frozen):

@@ -213,6 +213,12 @@ def together(members: list[keras.Model], name: str) -> keras.Model:
     return keras.Model(inputs, keras.layers.Average()([m(inputs) for m in named]), name=name)
 
 
+def tempered(model: keras.Model, temperature: float) -> keras.Model:
+    """The same model, its answers at another temperature."""
+    answers = own.Tempered(temperature, name="tempered")(model.output)
+    return keras.Model(model.input, answers, name=model.name)
+
+
 def penalty(l2: float) -> Any:
     """A weight penalty, or none."""
     return keras.regularizers.L2(l2) if l2 else None

@@ -309,3 +309,37 @@ class Positions(_Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "amplitude": self.amplitude}
+
+
+@register
+class Tempered(keras.layers.Layer):  # type: ignore[misc]
+    """Probabilities at another temperature; the order of the classes stays.
+
+    After Guo et al. 2017 (https://arxiv.org/abs/1706.04599). A softmax forgets only a constant
+    a row, so the logarithm of what it answered serves as its logits.
+
+    Args:
+        temperature: Above 1 makes answers less sure, below 1 surer.
+
+    Call arguments:
+        inputs: Probabilities `(batch, classes)`.
+
+    Returns:
+        Probabilities `(batch, classes)`.
+    """
+
+    def __init__(self, temperature: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """See the class."""
+        return ops.softmax(ops.log(ops.maximum(inputs, 2.0**-23)) / self.temperature, axis=-1)
+
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+        """As the inputs."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "temperature": self.temperature}

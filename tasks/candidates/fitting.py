@@ -1,4 +1,4 @@
-"""One fit of a candidate: resample, build, begin with what is known, train."""
+"""One fit of a candidate: resample, build, begin with what is known, train, calibrate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import progress
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import ARCHITECTURES, blocks
 from tasks.candidates.job import Job
 from tasks.config import resolve
+from tasks.evaluation.calibration import temperature
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.resampling.apply import Resampled, resample
@@ -59,7 +60,7 @@ def fit_one(
         job: Says what to train; with a key, every epoch is kept and the fit goes on after the
             last one where an earlier process was killed in it.
         train: Rows to learn from, before resampling.
-        validation: Rows that choose the epoch.
+        validation: Rows that choose the epoch, and how sure the model is of its answers.
         subject: For progress and messages.
         kept: Name of the file of epochs.
         seed: Of weights, order, dropout and resampling.
@@ -92,6 +93,9 @@ def fit_one(
         on_epoch=_reporter(job, subject),
         resume=resume,
     )
+    if job.training.calibrate:
+        warmth = temperature(validation.labels, answers(model, validation))
+        model = blocks.tempered(model, warmth)
     return Fitted(model, history, resampled)
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tasks.training.errors import TrainingError
+from tasks.training.vectors import moving
 
 Logs = dict[str, Any]
 
@@ -78,7 +79,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Measure, remember, and stop when patience is at an end."""
         seconds = time.perf_counter() - self._began
-        training = self.model.get_weights()
+        training = self._moving()
         if self.model.optimizer.use_ema:
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         loss, metric = self._measure()
@@ -98,8 +99,8 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
             logs["validation_loss"] = loss
         if not self._weights or self._better():
             self.best = epoch
-            self._weights = self.model.get_weights()
-        self.model.set_weights(training)
+            self._weights = self._moving()
+        self._put(training)
         self._on_epoch(self.epochs[-1])
         if epoch - self.best >= self._patience:
             self.model.stop_training = True
@@ -126,7 +127,14 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Put the best weights back."""
         del logs
-        self.model.set_weights(self._weights)
+        self._put(self._weights)
+
+    def _moving(self) -> list[Any]:
+        return [np.array(variable) for variable in moving(self.model)]
+
+    def _put(self, weights: list[Any]) -> None:
+        for variable, value in zip(moving(self.model), weights, strict=True):
+            variable.assign(value)
 
 
 def halve_on_plateau(patience: int) -> keras.callbacks.Callback:

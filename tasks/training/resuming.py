@@ -18,6 +18,7 @@ import numpy as np
 
 from tasks.training.checkpoints import write
 from tasks.training.epochs import Arrays, pack, unpack
+from tasks.training.vectors import moving
 
 logger = logging.getLogger(__name__)
 
@@ -92,5 +93,5 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
             self._warned = True
 
     def _variables(self) -> list[Any]:
-        """All of the model, seeds of dropout too, and of its optimiser."""
-        return [*self.model.variables, *self.model.optimizer.variables]
+        """All that moves of the model, seeds of dropout too, and of its optimiser."""
+        return [*moving(self.model), *self.model.optimizer.variables]

@@ -1,4 +1,4 @@
-"""Vectors learnt before, in the layer that holds them."""
+"""Vectors learnt before, in the layer that holds them; and what moves beside them."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def layers_of(model: keras.Model) -> Iterator[Any]:
         if isinstance(layer, keras.Model):
             yield from layers_of(layer)
         yield layer
+
+
+def moving(model: keras.Model) -> list[Any]:
+    """The model's variables, seeds of dropout too, but for those of layers that never learn."""
+    still = {id(v) for layer in layers_of(model) if not layer.trainable for v in layer.variables}
+    return [variable for variable in model.variables if id(variable) not in still]

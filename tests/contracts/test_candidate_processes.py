@@ -23,10 +23,13 @@ from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 from tasks.config import Training
+from tasks.evaluation.calibration import temperature
 from tasks.ragged import Examples
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows
 
 BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
+UNCALIBRATED = BRIEF.model_copy(update={"calibrate": False})
+VALIDATION = "validation_probabilities.npy"
 LONG = Training(epochs=5_000, min_updates=0, patience=5_000, batch_size=16)
 TINY = {"name": "averaged_embeddings", "options": {"embedding": 4}}
 LSTM = {"name": "stacked_lstm", "options": {"units": 4, "layers": 1, "embedding": 4}}
@@ -55,12 +58,13 @@ def job(prepared, out, name, **given):
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
-    """Seven candidates, two at a time; two of them cannot work."""
+    """Eight candidates, two at a time; two of them cannot work."""
     out = tmp_path_factory.mktemp("candidates")
     jobs = [
         job(prepared, out, "one", threads=2, architecture=LSTM),
         job(prepared, out, "same", threads=2, architecture=LSTM),
         job(prepared, out, "other", seed=5, architecture=LSTM),
+        job(prepared, out, "as-it-was", architecture=LSTM, training=UNCALIBRATED),
         job(prepared, out, "folded", folds=3, resampling="random_over"),
         job(prepared, out, "together", folds=3, fold_ensemble=True, architecture=LSTM),
         job(
@@ -108,6 +112,16 @@ def test_a_candidate_leaves_its_model_history_answers_and_scores(trained, prepar
         assert (answers.shape, answers.dtype) == ((rows, 3), np.float32)
     labels = np.load(prepared / "test" / "labels.npy", allow_pickle=False)
     assert (answers.argmax(axis=1) == labels).mean() == one.test["accuracy"]
+
+
+def test_answers_have_the_temperature_that_suits_the_validation_rows(trained, prepared):
+    labels = np.load(prepared / "validation" / "labels.npy", allow_pickle=False)
+    found = {
+        name: temperature(labels, np.load(Path(trained[name].directory) / VALIDATION))
+        for name in ("one", "as-it-was")
+    }
+    assert found["one"] == pytest.approx(1, abs=0.01)
+    assert abs(found["as-it-was"] - 1) > 0.05
 
 
 def test_folds_are_scored_apart_and_counts_tell_what_resampling_did(trained):

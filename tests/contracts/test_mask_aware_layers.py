@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from tasks.architectures import blocks
 from tasks.architectures import layers as own
 from tasks.config import ConfigError
+from tasks.evaluation.calibration import scaled
 
 FEATURES = 3
 
@@ -105,6 +106,16 @@ def test_a_position_is_marked_the_same_however_much_padding_follows():
     )
     np.testing.assert_allclose(short, long[:, :4], atol=1e-6)
     assert len({tuple(step) for step in long[0].round(5).tolist()}) == 9
+
+
+def test_another_temperature_is_the_one_of_calibration_and_survives_a_sure_zero():
+    answers = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]], np.float32)
+    for temperature in (0.5, 1.0, 3.0):
+        found = keras.ops.convert_to_numpy(own.Tempered(temperature)(answers))
+        np.testing.assert_allclose(found, scaled(answers, temperature), atol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(own.Tempered(1.0)(answers)), answers, atol=1e-6
+    )
 
 
 def test_another_pooling_is_refused_with_the_nearest():

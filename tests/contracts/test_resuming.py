@@ -1,5 +1,6 @@
 """A candidate that was killed goes on, and ends as one that was not."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tasks.evaluation.metrics import score
 from tasks.sequences.bucketing import bucket_length, bucketed
 from tasks.training.epochs import epochs_kept
 from tasks.training.fit import fit
+from tasks.training.vectors import moving
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows
 from tests.contracts.test_candidate_processes import PARENT, weights
 
@@ -94,6 +96,13 @@ def test_seeds_of_dropout_are_among_what_is_kept(tmp_path):
     for seed in seeds:
         value = np.asarray(seed)
         assert any(value.shape == a.shape and (value == a).all() for a in arrays)
+
+
+def test_vectors_that_stay_as_they_are_are_not_written_every_epoch():
+    spec = dataclasses.replace(SPEC, vectors=8)
+    model = ARCHITECTURES["bidirectional_lstm"](spec, len(CLASSES), units=3)
+    still = next(layer for layer in model.layers if layer.name == "vectors").variables
+    assert {v.path for v in model.variables} - {v.path for v in moving(model)} == {still[0].path}
 
 
 def test_a_fit_whose_patience_was_at_an_end_trains_no_further(tmp_path):
