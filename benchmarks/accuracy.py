@@ -2,8 +2,8 @@
 
     NOCTURNE_REAL_DATA=DIR python -m benchmarks.accuracy [--seeds 3] [--only NAME ...]
 
-Each dataset and seed gets a home of its own, so that every night is a first night. TF-IDF with a
-linear SVM and with logistic regression is fitted beside it on the same rows. Results are kept as
+Each dataset and seed gets a home of its own, so that every night is a first night. Linear models
+(`benchmarks.linear_models`) are fitted beside the first seed on the same rows. Results are kept as
 they come in `--out`; a run that was stopped continues where it was. Prints the table at the end.
 """
 
@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+
+from benchmarks.linear_models import linear_models
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ DATASETS = {
         tweets=True,
     ),
 }
+LINEAR = ("SVM", "LR", "SVM with characters", "LR with characters")
 FILES = {
     "japanese_vowels": ("series.parquet", "labels.csv"),
     "medical_images": ("series.parquet", "labels.csv"),
@@ -107,7 +108,9 @@ def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
     began = time.perf_counter()
     record = _nocturne(home, "retrain", f"conf/{name}.yaml", "--seed", str(seed), "--json")
     challenger = next(c for c in record["candidates"] if c["name"] == record["challenger"])
+    (prepared,) = (home / ".nocturne" / "work" / name / "prepared").iterdir()
     return {
+        "linear": linear_models(prepared) if seed == 1 else {},
         "outcome": record["outcome"],
         "reason": record["reason"],
         "challenger": record["challenger"],
@@ -137,32 +140,6 @@ def _nocturne(home: Path, *arguments: str) -> Any:
     return json.loads(result.stdout) if "--json" in arguments else None
 
 
-def linear(name: str, data: Path) -> dict[str, dict[str, float]]:
-    """TF-IDF of word 1-2 grams with balanced linear models, on the official split."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import accuracy_score, f1_score, recall_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import LinearSVC
-
-    frame = pd.read_csv(data / name / "data.csv")
-    train, test = frame[frame["split"] != "test"], frame[frame["split"] == "test"]
-    models = {
-        "SVM": LinearSVC(class_weight="balanced"),
-        "LR": LogisticRegression(C=4, class_weight="balanced", max_iter=2000),
-    }
-    scores = {}
-    for label, model in models.items():
-        fitted = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), model)
-        said = fitted.fit(train["text"], train["label"]).predict(test["text"])
-        scores[label] = {
-            "accuracy": accuracy_score(test["label"], said),
-            "macro_f1": f1_score(test["label"], said, average="macro"),
-            "balanced_accuracy": recall_score(test["label"], said, average="macro"),
-        }
-    return scores
-
-
 def interval(values: list[float]) -> str:
     """Mean and the half-width of its 95 % interval over seeds (Student's t)."""
     from scipy.stats import t
@@ -176,41 +153,37 @@ def interval(values: list[float]) -> str:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: dataset, metric, ours over seeds, the article's best, linear models, published."""
-    lines = [
-        "| dataset (metric), seeds | ours | macro-F1 | article's best | SVM | LR | published |",
-        "|---|---|---|---|---|---|---|",
+    heads = [
+        "dataset (metric)",
+        "seeds",
+        "ours",
+        "macro-F1",
+        "article's best",
+        *LINEAR,
+        "published",
     ]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, dataset in DATASETS.items():
-        ours = [r["test"] for r in results if r["dataset"] == name and "test" in r]
-        plain = next((r["linear"] for r in results if r["dataset"] == name and "linear" in r), {})
-        if not ours:
+        of_set = [result for result in results if result["dataset"] == name]
+        if not of_set:
             continue
+        plain = next((result["linear"] for result in of_set if result["linear"]), {})
         cells = [
-            interval([test[dataset.metric] for test in ours]),
-            interval([test["macro_f1"] for test in ours]),
+            f"{name} ({dataset.metric})",
+            str(len(of_set)),
+            interval([result["test"][dataset.metric] for result in of_set]),
+            interval([result["test"]["macro_f1"] for result in of_set]),
             " / ".join(f"{value:.3f}" for value in dataset.article),
             *(
-                f"{plain[m][dataset.metric]:.3f} / {plain[m]['macro_f1']:.3f}" if plain else "–"
-                for m in ("SVM", "LR")
+                f"{plain[m][dataset.metric]:.3f} / {plain[m]['macro_f1']:.3f}"
+                if m in plain
+                else "–"
+                for m in LINEAR
             ),
             dataset.published,
         ]
-        lines.append(
-            f"| {name} ({dataset.metric}), {len(ours)} seeds | " + " | ".join(cells) + " |"
-        )
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def pending(
-    names: list[str], seeds: int, results: list[dict[str, Any]]
-) -> Iterator[tuple[str, int]]:
-    """What is still to run; seed 0 stands for the linear models of text sets."""
-    have = {(r["dataset"], r["seed"]) for r in results}
-    for seed in range(seeds + 1):
-        for name in names:
-            runs = seed > 0 or (name not in FILES and "--split" in DATASETS[name].flags)
-            if runs and (name, seed) not in have:
-                yield name, seed
 
 
 def main() -> None:
@@ -226,16 +199,15 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     results = [json.loads(line) for line in lines]
-    todo = list(pending(options.only, options.seeds, results))
+    have = {(result["dataset"], result["seed"]) for result in results}
+    wanted = [(name, seed) for seed in range(1, options.seeds + 1) for name in options.only]
+    todo = [each for each in wanted if each not in have]
     for done, (name, seed) in enumerate(todo, 1):
         print(
             f"[{done}/{len(todo)}] {name}, seed {seed}, load {os.getloadavg()[0]:.1f}", flush=True
         )
-        if seed == 0:
-            found: dict[str, Any] = {"linear": linear(name, Path(root))}
-        else:
-            with tempfile.TemporaryDirectory() as home:
-                found = night(name, seed, Path(root), Path(home))
+        with tempfile.TemporaryDirectory() as home:
+            found = night(name, seed, Path(root), Path(home))
         results.append({"dataset": name, "seed": seed, "load": os.getloadavg()[0], **found})
         with options.out.open("a") as log:
             log.write(json.dumps(results[-1]) + "\n")

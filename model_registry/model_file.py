@@ -64,6 +64,7 @@ ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration 
             "Presence",
             "RowScores",
             "SumOfPieces",
+            "Tempered",
         }
     ),
 }
