@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tasks.architectures import ARCHITECTURES
-from tasks.config import Pipeline, resolve
+from tasks.config import ENSEMBLE, Pipeline, resolve
 from tasks.datasets import READERS
 from tasks.resampling import STRATEGIES
 from tasks.resampling.apply import refuse
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
+
+MODELS: dict[str, Callable[..., object]] = {**ARCHITECTURES, ENSEMBLE: dict}
 
 
 def check(pipeline: Pipeline) -> None:
@@ -27,7 +31,7 @@ def check(pipeline: Pipeline) -> None:
     resolve(TOKENIZERS, pipeline.preprocessing.tokenizer, "tokenizer")
     resolve(SCALERS, pipeline.preprocessing.scaling, "scaling")
     for candidate in pipeline.candidates:
-        resolve(ARCHITECTURES, candidate.architecture, "architecture")
+        resolve(MODELS, candidate.architecture, "architecture")
         resolve(STRATEGIES, candidate.resampling, "resampling strategy")
         refuse(candidate.resampling, pipeline.kind)
     for gate in pipeline.gates:

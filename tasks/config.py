@@ -159,11 +159,16 @@ class Training(Frozen):
     )
 
 
+ENSEMBLE = "ensemble"  # in the place of an architecture: the mean of other candidates
+
+
 class Candidate(Frozen):
     """One model to train tonight: architecture × resampling strategy × hyperparameters."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Unique in the pipeline.")
-    architecture: Choice = Field(description="Entry of ARCHITECTURES.")
+    architecture: Choice = Field(
+        description="Entry of ARCHITECTURES, or `ensemble`: the mean of others that answer best."
+    )
     resampling: Choice = Field("none", validate_default=True, description="Entry of STRATEGIES.")
     training: dict[str, Any] = Field(
         default_factory=dict, description="Overrides of the pipeline's `training`."

@@ -42,7 +42,7 @@ LIBRARIES = {
 }
 # what changes no number of a night
 BESIDE = {"schedule", "description", "scoring", "monitoring", "serving"}
-JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key"}  # the rows stand apart
+JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key", "members"}  # the rows stand apart
 
 
 def of_ingest(pipeline: Pipeline, day: date) -> Question:

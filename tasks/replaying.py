@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.settings import Settings
 from infra.storage import Storage
 from tasks.candidates.parallel import run_all
 from tasks.config import Pipeline
@@ -105,9 +104,13 @@ def same_weights(one: Path, other: Path) -> bool:
 
 def _trained(pipeline: Pipeline, candidate: str, prepared: Prepared) -> Trained:
     """One candidate, with as many threads as in its night."""
-    workers = min(Settings().workers, len(pipeline.candidates))
-    jobs = [job for job in jobs_of(pipeline, prepared, workers) if job.name == candidate]
-    (trained,) = run_all([job.model_copy(update={"key": ""}) for job in jobs], workers=1)
+    jobs = [job.model_copy(update={"key": ""}) for job in jobs_of(pipeline, prepared)]
+    asked = next(job for job in jobs if job.name == candidate)
+    if asked.combines:
+        others = [job for job in jobs if not job.combines]
+        ended = run_all(others, workers=1)
+        asked = asked.after(zip(others, ended, strict=True)).model_copy(update={"key": ""})
+    (trained,) = run_all([asked], workers=1)
     if trained.failed is not None:
         raise NothingTrained(f"replay: {candidate} cannot be trained now: {trained.failed}")
     return trained

@@ -18,7 +18,7 @@ from infra.settings import Settings
 from infra.storage import open_storage
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
-from tasks.config import Pipeline
+from tasks.config import ENSEMBLE, Pipeline
 from tasks.questions import of_candidate
 from tasks.references import Prepared, Trained
 from tasks.steps import Steps, digest_of, digest_of_folder, files_in
@@ -44,10 +44,21 @@ def train(pipeline: Pipeline, prepared: Prepared, *, fresh: bool = False) -> tup
     Raises:
         NothingTrained: all failed.
     """
-    workers = min(Settings().workers, len(pipeline.candidates))
+    jobs = jobs_of(pipeline, prepared)
     folder = Path(prepared.directory).parents[1] / "steps"
     steps = Steps(folder, open_storage(Settings()), fresh=fresh)
-    jobs = jobs_of(pipeline, prepared, workers)
+    done = _done(steps, [job for job in jobs if not job.combines], fresh=fresh)
+    found = [(job, done[job.name]) for job in jobs if job.name in done]
+    done |= _done(steps, [job.after(found) for job in jobs if job.combines], fresh=fresh)
+    trained = tuple(done[job.name] for job in jobs)
+    failed = [f"{each.name}: {each.failed}" for each in trained if each.failed]
+    if len(failed) == len(trained):
+        raise NothingTrained(f"no candidate could be trained; {'; '.join(failed)}")
+    return trained
+
+
+def _done(steps: Steps, jobs: list[Job], *, fresh: bool) -> dict[str, Trained]:
+    """Each job's candidate, kept or trained now."""
     kept = {job.name: steps.kept(_step(job), Trained, _question(job)) for job in jobs}
     done = {name: trained for name, trained in kept.items() if trained is not None}
     left = [
@@ -55,14 +66,8 @@ def train(pipeline: Pipeline, prepared: Prepared, *, fresh: bool = False) -> tup
         for job in jobs
         if job.name not in done
     ]
-    done |= {
-        each.name: each for each in run_all(left, workers=workers, on_end=partial(_keep, steps))
-    }
-    trained = tuple(done[job.name] for job in jobs)
-    failed = [f"{each.name}: {each.failed}" for each in trained if each.failed]
-    if len(failed) == len(trained):
-        raise NothingTrained(f"no candidate could be trained; {'; '.join(failed)}")
-    return trained
+    ended = run_all(left, workers=Settings().workers, on_end=partial(_keep, steps))
+    return done | {each.name: each for each in ended}
 
 
 def _keep(steps: Steps, job: Job, trained: Trained) -> None:
@@ -81,13 +86,12 @@ def _question(job: Job) -> dict[str, Any]:
     return of_candidate(job.model_dump(mode="json"))
 
 
-def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
+def jobs_of(pipeline: Pipeline, prepared: Prepared) -> list[Job]:
     """What each candidate's process is told; files of candidates that are no more are removed.
 
     Args:
         pipeline: Its candidates, training settings, folds, metric and seed.
         prepared: The encoded rows.
-        workers: Processes at once; they share the cores.
     """
     from tasks.sequences.preprocessor import preprocessor_from_json
 
@@ -97,6 +101,8 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared, workers: int) -> list[Job]:
     out = home.parents[1] / "candidates"
     rows = digest_of_folder(home)
     names = {candidate.name for candidate in pipeline.candidates}
+    trained = sum(candidate.architecture.name != ENSEMBLE for candidate in pipeline.candidates)
+    workers = max(1, min(Settings().workers, trained))  # they share the cores
     for left in out.iterdir() if out.exists() else ():
         if left.name not in names:
             shutil.rmtree(left, ignore_errors=True)

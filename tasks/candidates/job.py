@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
-from tasks.config import Choice, Metric, Training
+from tasks.config import ENSEMBLE, Choice, Metric, Training
 from tasks.ragged import InputSpec
-from tasks.references import Reference
+from tasks.references import Reference, Trained
+from tasks.steps import digest_of
 
 
 class Job(Reference):
@@ -29,3 +32,18 @@ class Job(Reference):
     threads: int = Field(1, ge=1, description="Of the candidate's process.")
     rows: str = Field("", description="sha256 over the encoded rows.")
     key: str = Field("", description="Of the question it answers; the same one may be resumed.")
+    members: tuple[str, ...] = Field(
+        (), description="Folders of the candidates that an ensemble may take the mean of."
+    )
+
+    @property
+    def combines(self) -> bool:
+        """Whether it is the mean of others, which come first."""
+        return self.architecture.name == ENSEMBLE
+
+    def after(self, others: Iterable[tuple[Job, Trained]]) -> Job:
+        """The same job once the others are known; those that failed are not among its members."""
+        sound = [(job, trained) for job, trained in others if trained.failed is None]
+        asked = digest_of([self.key, *(job.key for job, _ in sound)])
+        members = tuple(trained.directory for _, trained in sound)
+        return self.model_copy(update={"members": members, "rows": asked, "key": asked})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from functools import partial
@@ -11,7 +12,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.candidates.crossfit import CrossFitted, cross_fit, mean_history, mean_of_folds
+from tasks.candidates.crossfit import cross_fit, mean_history, mean_of_folds
+from tasks.candidates.ensemble import Ensemble
 from tasks.candidates.fitting import (
     RESUME,
     answers,
@@ -20,10 +22,13 @@ from tasks.candidates.fitting import (
     write_json,
 )
 from tasks.candidates.job import Job
+from tasks.config import ENSEMBLE, ConfigError
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.references import Trained
 from tasks.training.checkpoints import save, write
+
+logger = logging.getLogger(__name__)
 
 
 def run(job: Job) -> Trained:
@@ -42,11 +47,28 @@ def run(job: Job) -> Trained:
     """
     began = time.perf_counter()
     _go_on_or_clear(job)
-    made = _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
+    made = _of_others(job) if job.combines else _trained(job)
     trained = made.model_copy(update={"seconds": time.perf_counter() - began})
     write_json(Path(job.out) / "trained.json", trained.model_dump(mode="json"))
     shutil.rmtree(Path(job.out) / RESUME, ignore_errors=True)
     return trained
+
+
+def _trained(job: Job) -> Trained:
+    return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
+
+
+def _of_others(job: Job) -> Trained:
+    """The mean of candidates that were trained before."""
+    if len(job.members) < 2:
+        raise ConfigError(f"{ENSEMBLE}: needs two other candidates, got {len(job.members)}")
+    held, groups = _held_out(job)
+    made = Ensemble(job, held, groups, _rows(job, "validation"))
+    first = Trained.model_validate_json((Path(made.members[0]) / "trained.json").read_text("utf-8"))
+    names = [Path(each).name for each in made.members]
+    logger.info("%s: the mean of %s", job.name, " and ".join(names))
+    write_json(Path(job.out) / "history.json", [])
+    return _written(job, made.model(), made.answers, 0, first.class_counts, made.folds)
 
 
 def _of_train_rows(job: Job) -> Trained:
@@ -59,46 +81,58 @@ def _of_train_rows(job: Job) -> Trained:
     resampled = fitted.resampled
     counts = {name: (resampled.before[name], resampled.after[name]) for name in job.classes}
     said = fitted.answers(validation)
-    return _written(job, fitted.model, said, len(fitted.history.epochs), counts, crossed)
+    given = {"validation": said, "golden": said}
+    if crossed:
+        given["out_of_fold"] = crossed.answers
+    folds = crossed.scores if crossed else ()
+    return _written(job, fitted.model, given, len(fitted.history.epochs), counts, folds)
 
 
 def _of_folds(job: Job) -> Trained:
     """The mean of the fold models; each validation row is answered for by one not taught it."""
-    train, validation = _rows(job, "train"), _rows(job, "validation")
-    of_train, of_validation = _groups(job, "train"), _groups(job, "validation")
-    groups = None
-    if of_train is not None and of_validation is not None:
-        groups = np.concatenate([of_train, of_validation])
-    crossed = cross_fit(job, Examples.joined([train, validation]), groups, keep=True)
+    rows, groups = _held_out(job)
+    validation = _rows(job, "validation")
+    crossed = cross_fit(job, rows, groups, keep=True)
     history = mean_history(job)
     write_json(Path(job.out) / "history.json", history)
-    said = crossed.answers[len(train) :]
-    return _written(job, mean_of_folds(job), said, len(history), crossed.class_counts, crossed)
+    model = mean_of_folds(job)
+    given = {
+        "validation": crossed.answers[len(rows) - len(validation) :],
+        "golden": answers(model, validation),
+        "out_of_fold": crossed.answers,
+    }
+    return _written(job, model, given, len(history), crossed.class_counts, crossed.scores)
+
+
+def _held_out(job: Job) -> tuple[Examples, NDArray[np.str_] | None]:
+    """The rows that folds cut, and their groups: with an ensemble of folds validation's too."""
+    splits = ("train", "validation") if job.fold_ensemble else ("train",)
+    groups = [found for split in splits if (found := _groups(job, split)) is not None]
+    rows = Examples.joined([_rows(job, split) for split in splits])
+    return rows, np.concatenate(groups) if len(groups) == len(splits) else None
 
 
 def _written(
     job: Job,
     model: keras.Model,
-    said: NDArray[np.float32],
+    given: dict[str, NDArray[np.float32]],
     epochs: int,
     counts: dict[str, tuple[int, int]],
-    crossed: CrossFitted | None,
+    folds: tuple[dict[str, float], ...],
 ) -> Trained:
-    """The model and its answers on disk, and what to say of them."""
+    """The model and its answers on disk, and what to say of them; test rows are answered last."""
     validation, test, out = _rows(job, "validation"), _rows(job, "test"), Path(job.out)
-    own = answers(model, validation) if job.fold_ensemble else said
-    given = {"validation": said, "golden": own, "test": answers(model, test)}
     save(model, out / "model.keras")
-    if crossed:
-        given["out_of_fold"] = crossed.answers
+    if "test" not in given:
+        given["test"] = answers(model, test)
     for split, found in given.items():
         write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
     return Trained(
         name=job.name,
         directory=str(out),
-        validation=score(validation.labels, said),
+        validation=score(validation.labels, given["validation"]),
         test=score(test.labels, given["test"]) if len(test) else {},
-        folds=crossed.scores if crossed else (),
+        folds=folds,
         class_counts=counts,
         parameters=model.count_params(),
         epochs=epochs,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from expectations.words import percent
-from tasks.config import Pipeline
+from tasks.config import ENSEMBLE, Pipeline
 from tasks.datasets.profile import Profile
 
 SKEWED = 3  # largest class over smallest from which balancing is worth a candidate
@@ -195,4 +195,8 @@ def _candidates(seen: Profile, notes: dict[str, str]) -> list[dict[str, Any]]:
             f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "
             "says whether weights help."
         )
+    found.append({"name": "ensemble", "architecture": ENSEMBLE})
+    notes["candidates.3.architecture"] = (
+        "The mean of those others that answer best together; nothing more is trained."
+    )
     return found

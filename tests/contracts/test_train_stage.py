@@ -4,15 +4,22 @@ import json
 import os
 from pathlib import Path
 
+import keras
+import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.architectures import saved
+from tasks.candidates.fitting import answers
 from tasks.config import Pipeline, Preprocessing
-from tasks.ragged import InputSpec
+from tasks.evaluation.calibration import scaled, temperature
+from tasks.ragged import Examples, InputSpec
 from tasks.references import Prepared
 from tasks.sequences.preprocessor import fit_preprocessor
 from tasks.train import NothingTrained, jobs_of, train
 from tests.contracts.order_rows import CLASSES, order_rows
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture
@@ -21,7 +28,7 @@ def prepared(tmp_path):
     home = tmp_path / "toy" / "prepared" / "key"
     for number, (split, rows) in enumerate({"train": 30, "validation": 10, "test": 5}.items()):
         order_rows(rows, seed=number).save(home / split)
-    words = pd.DataFrame({"text": ["the cat sat", "the dog sat"] * 4})
+    words = pd.DataFrame({"text": ["the cat sat on every warm mat", "the dog ran off with no hat"] * 4})
     state = fit_preprocessor("text", Preprocessing(), words).to_json()
     (home / "preprocessor.json").write_text(json.dumps(state))
     return Prepared(
@@ -51,9 +58,10 @@ FLOOR = {"name": "floor", "architecture": "averaged_embeddings"}
 QUICK = {"name": "quick", "architecture": "stacked_lstm", "training": {"epochs": 2}}
 
 
-def test_every_candidate_has_a_job_with_its_own_settings_and_folder(prepared):
+def test_every_candidate_has_a_job_with_its_own_settings_and_folder(prepared, monkeypatch):
     asked = pipeline(FLOOR, QUICK, folds=3, seed=9, evaluation={"metric": "mcc"})
-    floor, quick = jobs_of(asked, prepared, workers=2)
+    monkeypatch.setenv("NOCTURNE_WORKERS", "2")
+    floor, quick = jobs_of(asked, prepared)
     assert (floor.training.epochs, quick.training.epochs) == (20, 2)
     assert {each.threads for each in (floor, quick)} == {max(1, len(os.sched_getaffinity(0)) // 2)}
     assert {(each.seed, each.folds, each.metric) for each in (floor, quick)} == {(9, 3, "mcc")}
@@ -63,11 +71,11 @@ def test_every_candidate_has_a_job_with_its_own_settings_and_folder(prepared):
 
 
 def test_the_files_of_last_nights_candidates_are_gone(prepared):
-    (job,) = jobs_of(pipeline(FLOOR), prepared, workers=1)
+    (job,) = jobs_of(pipeline(FLOOR), prepared)
     left = Path(job.out).parent / "older" / "model.keras"
     left.parent.mkdir(parents=True)
     left.touch()
-    jobs_of(pipeline(FLOOR), prepared, workers=1)
+    jobs_of(pipeline(FLOOR), prepared)
     assert not left.exists()
 
 
@@ -82,3 +90,49 @@ def test_a_night_in_which_nothing_trained_names_every_reason(prepared):
         raised.value
     )
     assert "quick: pooling: unknown value 'meen'; did you mean 'mean'?" in str(raised.value)
+
+
+@pytest.mark.parametrize("folds", [{}, {"folds": 3, "fold_ensemble": True}], ids=["one", "folds"])
+def test_an_ensemble_answers_with_the_mean_of_its_members_and_is_kept_with_them(
+    prepared, caplog, folds
+):
+    brief = {"epochs": 2, "min_updates": 0}
+    named = {"name": "ensemble", "architecture": "ensemble"}
+    asked = pipeline(named, FLOOR, QUICK, training=brief, **folds)
+    together, floor, quick = train.fn(asked, prepared)
+    assert together.failed is None
+    for split in ("test", "golden", *(("out_of_fold",) if folds else ())):
+        mean = np.mean([said(each, split) for each in (floor, quick)], axis=0)
+        found = said(together, split)
+        held = "out_of_fold" if folds else "validation"
+        labels = np.concatenate([labelled(prepared, s) for s in OF[held]])
+        members = np.mean([said(each, held) for each in (floor, quick)], axis=0)
+        expected = scaled(mean, temperature(labels, members))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    test = Examples.load(Path(prepared.directory) / "test")
+    with saved.known():
+        model = keras.saving.load_model(Path(together.directory) / "model.keras", compile=False)
+    np.testing.assert_allclose(answers(model, test), said(together, "test"), atol=1e-5)
+    assert len(together.folds) == (3 if folds else 0)
+    caplog.clear()
+    assert train.fn(asked, prepared) == (together, floor, quick)
+    other = pipeline(named, FLOOR, QUICK, training=brief, seed=5, **folds)
+    assert train.fn(other, prepared)[0] != together
+
+
+OF = {"validation": ("validation",), "out_of_fold": ("train", "validation")}
+
+
+def said(trained, split):
+    return np.load(Path(trained.directory) / f"{split}_probabilities.npy", allow_pickle=False)
+
+
+def labelled(prepared, split):
+    return np.load(Path(prepared.directory) / split / "labels.npy", allow_pickle=False)
+
+
+def test_an_ensemble_of_one_says_that_it_needs_two(prepared):
+    lonely = pipeline({"name": "ensemble", "architecture": "ensemble"}, QUICK)
+    together, quick = train.fn(lonely, prepared)
+    assert quick.failed is None
+    assert together.failed == "ensemble: needs two other candidates, got 1"

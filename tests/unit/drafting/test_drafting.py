@@ -109,9 +109,9 @@ def test_small_and_skewed_data_get_more_updates_and_a_balanced_candidate(tmp_pat
     assert content["training"]["batch_size"] == 32
     assert content["training"]["patience"] == content["training"]["epochs"] == 12
     names = [candidate["name"] for candidate in content["candidates"]]
-    assert names == ["floor", "blend", "blend-weighted"]
+    assert names == ["floor", "blend", "blend-weighted", "ensemble"]
     even = yaml.safe_load(initialise(Options(_csv(tmp_path), Given(label="team"))).yaml_text)
-    assert len(even["candidates"]) == 3
+    assert len(even["candidates"]) == 4
 
 
 def test_rare_classes_get_larger_validation_and_test_shares(tmp_path):
