@@ -32,7 +32,7 @@ def test_every_input_is_answered_alike(name, kind, fused, tmp_path):
     answered_alike(name, SPECS[kind], tmp_path / "model.onnx", fused=fused)
 
 
-def test_fold_models_together_are_answered_alike(tmp_path):
+def test_an_ensemble_of_calibrated_fold_models_is_answered_alike(tmp_path):
     answered_alike("blend", SPECS["vectors"], tmp_path / "model.onnx", fused=True, folds=2)
 
 
@@ -45,7 +45,10 @@ def answered_alike(name, spec, path, *, fused, folds=0):
         model = ARCHITECTURES[name](spec, 3)
         if folds:
             others = [ARCHITECTURES[name](spec, 3) for _ in range(folds - 1)]
-            model = blocks.together([model, *others], name="folds")
+            calibrated = [blocks.tempered(each, 0.8) for each in (model, *others)]
+            model = blocks.together(calibrated, name="folds")
+            reader = blocks.tempered(ARCHITECTURES["lstm_attention"](spec, 3), 1.3)
+            model = blocks.tempered(blocks.together([model, reader], name="ensemble"), 0.9)
         batches = [sample(spec, *shape) for shape in SHAPES]
         batches.append(batches[0] * 0)  # a row without a step
         expected = [model.predict_on_batch(batch) for batch in batches]
