@@ -13,6 +13,7 @@ from prefect.runtime import deployment, flow_run
 
 from flows import missed
 from flows.kept import KeptSteps
+from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.stopping import NightStopped, stoppable
@@ -214,6 +215,9 @@ class _Steps:
             return
         if watched and self._nothing_new(snapshot):
             return
+        with self._timed("probation"):
+            clean, ours = self.validated.clean, self.lease.check
+            self.facts["probation"] = undergo(pipeline, day, clean, still_ours=ours)
         with self._timed("prepare"):
             self.prepared = self.kept.prepared(self.validated.clean)
             self.facts["test_digest"] = self.prepared.test_digest

@@ -101,10 +101,10 @@ def _stands(state: State, version: str, made: Sequence[Decision]) -> str:
         entry = state.proposals[version].number
         return f"waits for `nocturne approve` or `nocturne reject` (entry {entry})"
     if version in state.barred:
-        return (
-            f"rolled back or rejected (entry {state.barred[version]}); "
-            "only a person may promote it again"
-        )
+        entry = state.barred[version]
+        demoted = any(d.number == entry and d.kind.startswith("demoted") for d in made)
+        how = "demoted by probation" if demoted else "rolled back or rejected"
+        return f"{how} (entry {entry}); only a person may promote it again"
     if any(one.version == version for one in state.past):
         return "was in Production before; `nocturne rollback` may go back to it"
     return "not in Production"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from model_registry.asking import Asked, Judged
 from model_registry.chain import Draft
 from model_registry.decisions import ADOPT, APPROVE, PROMOTE, REVERT, ROLLBACK
-from model_registry.errors import RegistryError
+from model_registry.errors import PromotionLost, RegistryError
 from model_registry.mirror import Standing
 from model_registry.state import Champion, Pending, State
 
@@ -88,6 +88,26 @@ def rollback(state: State, asked: Asked, to: str | None, unfit: Unfit) -> Draft:
         "person": asked.person,
     }
     return Draft("intent", asked.at, asked.by, f"{asked.why}{why}", body, asked.request)
+
+
+def demotion(
+    state: State,
+    expected: Champion,
+    to: Champion,
+    asked: Asked,
+    found: Mapping[str, Any],
+    unfit: Unfit,
+) -> Draft:
+    """An intent to go back from a champion on probation, with the numbers that found it worse.
+
+    Raises:
+        PromotionLost: another champion serves than the one that was judged.
+        RegistryError: the predecessor cannot serve.
+    """
+    if state.pending is not None or state.champion != expected:
+        raise PromotionLost(_version(state.wanted), expected.version)
+    draft = rollback(state, asked, to.version, unfit)
+    return replace(draft, body={**draft.body, "probation": dict(found)})
 
 
 def repair(

@@ -8,8 +8,9 @@ A night that judged against a champion who left cannot promote, however late it 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from model_registry import decisions, planning
 from model_registry.asking import Asked, Facts, Judged
@@ -20,7 +21,7 @@ from model_registry.mirror import Mirror
 from model_registry.outcomes import Outcome, PromotionRefused, outcome_of
 from model_registry.planning import OnHandChange, Unfit
 from model_registry.reconciling import ROUNDS, Reconciler
-from model_registry.state import State
+from model_registry.state import Champion, State
 from model_registry.versions import ARCHIVED
 
 __all__ = ["Asked", "Facts", "Judged", "Outcome", "PromotionRefused", "Promotions"]
@@ -124,6 +125,30 @@ class Promotions:
         def plan(state: State) -> Draft:
             return planning.rollback(state, asked, to, self._unfit_if_known)
 
+        return self._go_back(asked, plan)
+
+    def demote(
+        self, champion: Champion, to: Champion, asked: Asked, found: Mapping[str, Any]
+    ) -> Outcome:
+        """Go back from a champion that probation found worse; works while MLflow is away.
+
+        Args:
+            champion: Who was judged; only if it serves still.
+            to: Its predecessor.
+            asked: The night, and the finding in a sentence.
+            found: The finding in numbers, kept in the ledger.
+
+        Raises:
+            PromotionLost: another champion serves by now; nothing is recorded.
+            RegistryError: the predecessor cannot serve.
+        """
+
+        def plan(state: State) -> Draft:
+            return planning.demotion(state, champion, to, asked, found, self._unfit_if_known)
+
+        return self._go_back(asked, plan)
+
+    def _go_back(self, asked: Asked, plan: Callable[[State], Draft]) -> Outcome:
         entry = self._both.append(asked.request, plan)
         try:
             self._both.settle(asked)

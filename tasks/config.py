@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
 from tasks.monitoring_config import Monitoring
+from tasks.probation_config import Probation
 from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
 
@@ -201,6 +202,9 @@ class Policy(Frozen):
     )
     on_hand_change: Literal["revert", "adopt"] = Field(
         "revert", description="A stage or alias that was moved by hand in MLflow's page."
+    )
+    probation: Probation = Field(
+        Probation(), description="A new champion is judged again by the labels that come after."
     )
 
 
