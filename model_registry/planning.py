@@ -22,7 +22,13 @@ Unfit = Callable[[str, str], str | None]
 
 
 def promotion(
-    state: State, judged: Judged, asked: Asked, unfit: str | None, *, proposal: int | None = None
+    state: State,
+    judged: Judged,
+    asked: Asked,
+    unfit: str | None,
+    *,
+    proposal: int | None = None,
+    objection: str | None = None,
 ) -> Draft:
     """An intent to promote, or a refusal that says which rule forbids it.
 
@@ -32,6 +38,7 @@ def promotion(
         asked: Who wants it.
         unfit: Why the bundle cannot serve; None where it can.
         proposal: The entry that a person approves with this.
+        objection: What live traffic has against it; None where nothing.
     """
     found, expected = state.champion, judged.expected
     if found != expected:
@@ -47,6 +54,8 @@ def promotion(
         return _refusal(state, judged, asked, "same", f"{named(found)} is in Production already")
     if unfit is not None:
         return _refusal(state, judged, asked, "unfit", f"{unfit}, kept {named(found)}")
+    if objection is not None:
+        return _refusal(state, judged, asked, "shadow", f"{objection}, kept {named(found)}")
     return _drafted("intent", state, judged, asked, _move(judged, proposal))
 
 

@@ -21,7 +21,7 @@ from model_registry.mirror import Mirror
 from model_registry.outcomes import Outcome, PromotionRefused, outcome_of
 from model_registry.planning import OnHandChange, Unfit
 from model_registry.reconciling import ROUNDS, Reconciler
-from model_registry.state import Champion, State
+from model_registry.state import Champion, Proposal, State
 from model_registry.versions import ARCHIVED
 
 __all__ = ["Asked", "Facts", "Judged", "Outcome", "PromotionRefused", "Promotions"]
@@ -78,7 +78,7 @@ class Promotions:
             RegistryUnreachable: MLflow is away. Nothing was decided, or an intent is left that
                 `reconcile` finishes; asking again tells which.
         """
-        return self._promote(judged, asked, judged.request(asked), None)
+        return self._promote(judged, asked, judged.request(asked))
 
     def keep(self, judged: Judged, asked: Asked) -> Outcome:
         """Record that the gates kept the champion."""
@@ -88,12 +88,24 @@ class Promotions:
         """Record that a challenger passed its gates and waits for a person."""
         return self._record("proposed", judged, asked)
 
-    def approve(self, asked: Asked, version: str | None = None) -> Outcome:
+    def waiting(self, version: str | None = None) -> Proposal:
+        """What waits for a person's word; the version may be left out where only one does.
+
+        Raises:
+            RegistryError: it does not wait, or several do.
+        """
+        state = self.state()
+        return state.proposals[_waiting(state, version)]
+
+    def approve(
+        self, asked: Asked, version: str | None = None, *, objection: str | None = None
+    ) -> Outcome:
         """Promote what waits, by a person's word; raises as `promote` does.
 
         Args:
             asked: The person and the reason.
             version: Which; may be left out where only one waits.
+            objection: What live traffic has against it: it is refused for that, and waits on.
         """
         state = self.state()
         if asked.request in state.requests:
@@ -102,7 +114,9 @@ class Promotions:
         waiting = state.proposals[_waiting(state, version)]
         judged = Judged(waiting.version, waiting.digest, waiting.expected)
         asked = replace(asked, person=True)
-        return self._promote(judged, asked, asked.request, waiting.number)
+        return self._promote(
+            judged, asked, asked.request, proposal=waiting.number, objection=objection
+        )
 
     def reject(self, asked: Asked, version: str | None = None) -> Outcome:
         """A person's no: the version is not promoted by itself any more."""
@@ -202,7 +216,14 @@ class Promotions:
         reasons = ((version, self.unfit(version, digest)) for version, digest in past)
         return [*said, *(f"v{one} cannot be gone back to: {why}" for one, why in reasons if why)]
 
-    def _promote(self, judged: Judged, asked: Asked, request: str, proposal: int | None) -> Outcome:
+    def _promote(
+        self,
+        judged: Judged,
+        asked: Asked,
+        request: str,
+        proposal: int | None = None,
+        objection: str | None = None,
+    ) -> Outcome:
         unfit = self.unfit(judged.version, judged.digest)
         for _ in range(ROUNDS):
             self.reconcile(asked)
@@ -211,7 +232,9 @@ class Promotions:
                 return self._outcome(state.requests[request])
             if state.pending is not None:
                 continue
-            draft = planning.promotion(state, judged, asked, unfit, proposal=proposal)
+            draft = planning.promotion(
+                state, judged, asked, unfit, proposal=proposal, objection=objection
+            )
             entry = self._both.attempt(replace(draft, request=draft.request and request), state)
             if entry is not None:
                 self._both.settle(asked)

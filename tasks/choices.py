@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.architectures import ARCHITECTURES
-from tasks.config import Pipeline, resolve
+from tasks.config import ConfigError, Pipeline, resolve
 from tasks.datasets import READERS
 from tasks.resampling import STRATEGIES
 from tasks.resampling.apply import refuse
@@ -32,3 +32,8 @@ def check(pipeline: Pipeline) -> None:
         refuse(candidate.resampling, pipeline.kind)
     for gate in pipeline.gates:
         resolve(GATES, gate, "gate")
+        if gate.options.get("required") and pipeline.policy.approval != "required":
+            raise ConfigError(
+                f"gate {gate.name!r}: required needs `policy.approval: required`; without it "
+                "nothing waits long enough to be shadowed, and nothing would ever be promoted"
+            )

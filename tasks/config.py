@@ -224,7 +224,7 @@ class Schedule(Frozen):
 DEFAULT_GATES = (
     *("finite", "not_collapsed", "beats_majority", "beats_floor", "calibrated", "fast_enough"),
     *("golden_rows", "artifact_intact", "same_rows", "recall_holds", "slices_hold"),
-    "beats_champion",
+    *("shadow", "beats_champion"),
 )
 
 
