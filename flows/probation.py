@@ -21,26 +21,24 @@ from tasks.references import Probed, Snapshot, Validated
 
 logger = logging.getLogger(__name__)
 
-Probe = Callable[[Pipeline, date, Trial, Snapshot], Probed]
-
 
 def undergo(
     pipeline: Pipeline,
     day: date,
     taken: Snapshot,
     *,
-    probing: Probe = probe,
+    probing: Callable[..., Probed] = probe,
     still_ours: Callable[[], None] = lambda: None,
 ) -> Probed | None:
     """One look at who is on probation; demotes it where it is worse.
 
-    A rerun of a night that demoted finds its own decision and decides nothing more.
+    A rerun of a night that looked or demoted finds what it found, and decides nothing more.
 
     Args:
         pipeline: Whose champion.
         day: The night.
         taken: Its clean rows.
-        probing: Judges.
+        probing: Judges, as `probe` does.
         still_ours: Asked before the ledger is written to; raises where another has taken over.
 
     Returns:
@@ -53,12 +51,17 @@ def undergo(
         return None
     promotions, storage = open_promotions(pipeline), open_storage(Settings())
     earlier = _demoted_before(promotions, request(day))
-    if earlier is not None:
+    champion = promotions.state().champion
+    if earlier is not None or champion is None:
         return earlier
+    looks = probations.looks(storage, pipeline.name, champion.since)
+    known = next((one for one in looks if one.logical_date == day.isoformat()), None)
+    if known is not None or len(looks) >= pipeline.policy.probation.nights:
+        return known
     trial = on_probation(list(promotions.ledger.follow()))
     if trial is None:
         return None
-    found = probing(pipeline, day, trial, taken)
+    found = probing(pipeline, day, trial, taken, look=len(looks) + 1)
     if found.worse:
         still_ours()
         found = _demote(promotions, trial, found, day)

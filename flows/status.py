@@ -37,7 +37,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
         "pipeline": pipeline.name,
         "metric": metric,
         "champion": _champion(promotions, state),
-        "probation": _probation(pipeline, promotions, storage),
+        "probation": _probation(pipeline, promotions, state, storage),
         "unfinished": _unfinished(state),
         "waiting": sorted(state.proposals, key=int),
         "nights": [
@@ -79,17 +79,18 @@ def _champion(promotions: Promotions, state: State) -> dict[str, Any] | None:
     }
 
 
-def _probation(pipeline: Pipeline, promotions: Promotions, storage: Storage) -> str | None:
+def _probation(
+    pipeline: Pipeline, promotions: Promotions, state: State, storage: Storage
+) -> str | None:
     """How the champion stands beside its predecessor, while it is watched."""
-    nights_in_all = pipeline.policy.probation.nights
-    trial = on_probation(list(promotions.ledger.follow())) if nights_in_all else None
-    if trial is None:
+    nights_in_all, champion = pipeline.policy.probation.nights, state.champion
+    if champion is None:
         return None
-    found = probations.looks(storage, pipeline.name, trial.champion.since)
-    if len(found) >= nights_in_all:
+    found = probations.looks(storage, pipeline.name, champion.since)
+    if len(found) >= nights_in_all or on_probation(list(promotions.ledger.follow())) is None:
         return None
     last = found[-1].reason if found else "no labels that neither learnt from have judged it yet"
-    return f"v{trial.champion.version}, {len(found)} of {nights_in_all} nights: {last}"
+    return f"v{champion.version}, {len(found)} of {nights_in_all} nights: {last}"
 
 
 def _unfinished(state: State) -> str | None:

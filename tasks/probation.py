@@ -17,7 +17,6 @@ from model_registry.errors import GateError, RegistryError
 from model_registry.probation import Finding, Said, Terms, Trial, judge
 from model_registry.state import Champion
 from model_registry.store import Registry
-from tasks import probations
 from tasks.config import Pipeline
 from tasks.datasets.errors import DataError
 from tasks.inference.fetching import fetched
@@ -31,28 +30,20 @@ logger = logging.getLogger(__name__)
 
 
 @task
-def probe(pipeline: Pipeline, day: date, trial: Trial, taken: Snapshot) -> Probed:
+def probe(pipeline: Pipeline, day: date, trial: Trial, taken: Snapshot, *, look: int) -> Probed:
     """One look at both versions, each from its verified bundle in a process of its own.
 
-    A night that looked before finds what it found. Where something stands in the way nothing is
-    judged, and the reason says what: the night goes on, and the champion serves on.
+    Where something stands in the way nothing is judged, and the reason says what: the night goes
+    on, and the champion serves on.
 
     Args:
         pipeline: Its `policy.probation` says how.
         day: The night's logical date.
         trial: Whom it is about.
         taken: The night's clean rows.
-
-    Raises:
-        StorageError: the store's records of earlier looks cannot be read.
+        look: Which look of this probation it is, from 1.
     """
     storage, how = open_storage(Settings()), pipeline.policy.probation
-    known = probations.load(storage, pipeline.name, trial.champion.since, day.isoformat())
-    if known is not None and known.judged:
-        return known
-    look = 1 + len(probations.looks(storage, pipeline.name, trial.champion.since))
-    if look > how.nights:
-        return _probed(pipeline, day, trial, f"probation is over: {how.nights} nights have judged")
     try:
         rows = _new_rows(pipeline, trial, taken, storage)
         if len(rows) < how.min_rows:

@@ -5,7 +5,7 @@ ENTRY is the ledger's number of the promotion, so that each promotion has looks 
 
 from __future__ import annotations
 
-from infra.storage import NotFound, Storage
+from infra.storage import Storage
 from tasks.references import Probed
 
 
@@ -18,14 +18,6 @@ def save(storage: Storage, probed: Probed) -> None:
     """Keep what a night found."""
     where = key(probed.pipeline, probed.since, probed.logical_date)
     storage.put(where, probed.model_dump_json(indent=1).encode())
-
-
-def load(storage: Storage, pipeline: str, since: int, day: str) -> Probed | None:
-    """What a night found; None where it did not look."""
-    try:
-        return Probed.model_validate_json(storage.get(key(pipeline, since, day)))
-    except NotFound:
-        return None
 
 
 def looks(storage: Storage, pipeline: str, since: int) -> list[Probed]:

@@ -6,24 +6,27 @@ champion turns out worse, its process killed, its rerun, and a night that would 
 
 import shutil
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from flows import probation, records, status
+from flows import probation, promotion, records, status
 from infra.settings import Settings
 from infra.storage import open_storage
 from model_registry.asking import Facts, Judged
 from model_registry.mirror import MlflowMirror
 from model_registry.outcomes import PromotionRefused
 from model_registry.store import Registry
+from tasks.config import Pipeline
 from tasks.datasets import snapshots
 from tasks.probation import probe
 from tasks.promotions import open_promotions
 from tasks.references import Snapshot
-from tests.champions import CLASSES, WORDS, pipeline_of, promoted
+from tests.champions import CLASSES, PIPELINE, WORDS, pipeline_of, promoted
+from tests.command_line import home_in
 from tests.faults.promoting import Died
 from tests.registry import asked
 
@@ -180,3 +183,44 @@ def test_switched_off_nobody_is_watched(story):
         update={"probation": story.pipeline.policy.probation.model_copy(update={"nights": 0})}
     )
     assert look(story, WORSE, story.worse, policy=off) is None
+
+
+@pytest.mark.slow
+def test_a_whole_night_demotes_first_and_then_judges_against_who_serves_again(
+    tmp_path, empty_store, monkeypatch
+):
+    home = home_in(tmp_path)
+    (tmp_path / ".nocturne").mkdir()
+    shutil.copy(empty_store, tmp_path / ".nocturne" / "mlflow.db")
+    for name, value in home.variables.items():
+        monkeypatch.setenv(name, value)
+    rows = tmp_path / "rows.csv"
+    content = {
+        **PIPELINE,
+        "source": {"reader": {"name": "csv", "options": {"path": str(rows)}}},
+        "training": {"epochs": 2, "min_updates": 0},
+        "evaluation": {"metric": "accuracy", "bootstrap_samples": 200},
+    }
+    pipeline, before, since = Pipeline.model_validate(content), texts(300, 7), texts(600, 8)
+    named = list(np.resize(CLASSES, 300))
+    old = taken(before, named)
+    for seed in (1, 2):
+        promoted(pipeline, Settings(), seed=seed, facts=Facts("2026-03-01", {"data": old.digest}))
+    labels = [one if at % 5 else CLASSES[at % 3] for at, one in enumerate(answers(1, since))]
+    frame = frame_of(before + since, named + labels).set_axis(["ticket", "topic", "body"], axis=1)
+    frame.to_csv(rows, index=False)
+    conf = home.write(content)
+    night = home.nocturne("retrain", conf, "--date", "2026-03-03", "--json")
+    record = night.json
+    assert record["verdict"], night.err
+    assert record["probation"]["demoted"], record["probation"]
+    assert record["champion_before"] == "1"
+    assert "probation" in Path(record["report"]).read_text()
+    told = [one["kind"] for one in records.history_of(pipeline)]
+    assert told[:3] == ["promoted", "promoted", "demoted by probation"]
+    assert len(told) == 4
+    assert open_promotions(pipeline).state().barred.keys() == {"2"}
+    assert promotion.verify(pipeline) == []
+    again = home.nocturne("probation", conf, "--date", "2026-03-03", "--json")
+    assert (again.code, again.json["demoted"]) == (3, True)  # the decision that stands
+    assert len(records.history_of(pipeline)) == 4

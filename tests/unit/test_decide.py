@@ -9,6 +9,7 @@ from tasks.decide import decide, evidence_of, slices_of
 from tasks.evaluate import evaluate
 from tasks.references import ChampionScores, Registered
 from tests import measured_night as made
+from tests.champions import pipeline_of
 
 REGISTERED = Registered(
     model="tickets",
