@@ -1,9 +1,12 @@
-"""A closed-loop HTTP client in a process of its own: connections that each ask at once again.
+"""An HTTP client in a process of its own: connections that each ask at once again, or on time.
 
-    python -m benchmarks.load PORT PATH BODIES CONNECTIONS SECONDS
+    python -m benchmarks.load PORT PATH BODIES CONNECTIONS SECONDS [RATE]
 
-BODIES is a JSON list of request bodies. Prints one JSON object: requests a second, percentiles of
-the latency in milliseconds, status codes, answers that never came, versions seen, CPU seconds of
+BODIES is a JSON list of request bodies. Without RATE the loop is closed. With it so many requests
+a second fall due whatever becomes of the earlier ones, and a latency counts from that moment, so
+that a server which stalls cannot hide the requests that would have come meanwhile. Prints one JSON
+object: requests a second, percentiles of the latency in milliseconds, those of what was accepted
+(200) and refused (503) apart, status codes, answers that never came, versions seen, CPU seconds of
 the client itself. Plain sockets on asyncio, so that little of two cores goes to asking.
 """
 
@@ -26,19 +29,26 @@ CLOSING = re.compile(rb"connection: close", re.IGNORECASE)
 class Load:
     """What all connections share."""
 
-    def __init__(self, requests: list[bytes], ends: float) -> None:
+    def __init__(self, requests: list[bytes], began: float, ends: float, rate: float) -> None:
         self.requests = requests
+        self.began = began
         self.ends = ends
+        self.rate = rate
         self.sent = 0
         self.seconds: list[float] = []
+        self.by_status: dict[int, list[float]] = {200: [], 503: []}
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
         self.lost = 0
 
     def next(self) -> bytes:
         """The next request."""
-        self.sent += 1
         return self.requests[self.sent % len(self.requests)]
+
+    def due(self) -> float:
+        """When the next request is to be sent: now, or as the rate says."""
+        self.sent += 1
+        return self.began + self.sent / self.rate if self.rate else time.perf_counter()
 
 
 class Connection(asyncio.Protocol):
@@ -57,8 +67,20 @@ class Connection(asyncio.Protocol):
         self.ask()
 
     def ask(self) -> None:
-        """Send one request."""
-        self.began = time.perf_counter()
+        """Send one request, once it is due."""
+        due = self.load.due()
+        wait = due - time.perf_counter()
+        if wait <= 0:
+            self.send(due)
+        else:
+            asyncio.get_running_loop().call_later(wait, self.send, due)
+
+    def send(self, due: float) -> None:
+        """Send it, unless time is up or the server has hung up meanwhile."""
+        if due >= self.load.ends or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.began = due
         self.transport.write(self.load.next())
 
     def data_received(self, data: bytes) -> None:
@@ -76,8 +98,10 @@ class Connection(asyncio.Protocol):
     def answered(self) -> None:
         """Count the answer, and ask again unless time is up."""
         load = self.load
-        load.seconds.append(time.perf_counter() - self.began)
-        load.statuses[int(self.head[9:12])] += 1
+        spent, status = time.perf_counter() - self.began, int(self.head[9:12])
+        load.seconds.append(spent)
+        load.statuses[status] += 1
+        load.by_status.setdefault(status, []).append(spent)
         version = VERSION.search(self.head)
         if version:
             load.versions[version[1].decode()] += 1
@@ -101,10 +125,13 @@ def request_of(path: str, port: int, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def ask(port: int, path: str, bodies: list[str], connections: int, seconds: float) -> Load:
+async def ask(
+    port: int, path: str, bodies: list[str], connections: int, seconds: float, rate: float
+) -> Load:
     """Ask for so many seconds over so many connections; a connection that is closed opens again."""
     requests = [request_of(path, port, body.encode()) for body in bodies]
-    load = Load(requests, time.perf_counter() + seconds)
+    now = time.perf_counter()
+    load = Load(requests, now, now + seconds, rate)
     loop = asyncio.get_running_loop()
 
     async def one() -> None:
@@ -123,12 +150,12 @@ async def ask(port: int, path: str, bodies: list[str], connections: int, seconds
 
 def told(load: Load, seconds: float) -> dict[str, object]:
     """What was found."""
-    ordered = sorted(load.seconds) or [0.0]
-    at = {name: ordered[min(int(share * len(ordered)), len(ordered) - 1)] for name, share in SHARES}
     return {
         "requests": len(load.seconds),
         "requests_per_second": len(load.seconds) / seconds,
-        **{name: 1000 * value for name, value in at.items()},
+        **percentiles(load.seconds),
+        "accepted": percentiles(load.by_status[200]),
+        "refused": percentiles(load.by_status[503]),
         "statuses": dict(load.statuses),
         "versions": dict(load.versions),
         "lost": load.lost,
@@ -136,15 +163,23 @@ def told(load: Load, seconds: float) -> dict[str, object]:
     }
 
 
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """Of latencies, in milliseconds."""
+    ordered = sorted(seconds) or [0.0]
+    last = len(ordered) - 1
+    return {name: 1000 * ordered[min(int(share * len(ordered)), last)] for name, share in SHARES}
+
+
 SHARES = (("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1.0))
 
 
 def main() -> None:
     """Ask, and print what was found."""
-    port, path, bodies, connections, seconds = sys.argv[1:6]
+    port, path, bodies, connections, seconds, *rates = sys.argv[1:]
+    rate = float(rates[0]) if rates else 0.0
     asked = json.loads(Path(bodies).read_text("utf-8"))
     began = time.perf_counter()
-    load = asyncio.run(ask(int(port), path, asked, int(connections), float(seconds)))
+    load = asyncio.run(ask(int(port), path, asked, int(connections), float(seconds), rate))
     print(json.dumps(told(load, time.perf_counter() - began)))
 
 

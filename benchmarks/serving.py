@@ -64,6 +64,7 @@ def main() -> None:
     counts = [int(count) for count in asked.connections.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NOCTURNE_HOME"] = str(Path(folder).resolve())
+        os.environ["NOCTURNE_SERVE_AS_ROOT"] = "1"  # on loopback, over a folder of its own
         bench = Bench(Path(folder).resolve(), asked.seconds, counts)
         rows = []
         for row in chain(bench.bare(), bench.ours(asked.workers), bench.mlflow()):

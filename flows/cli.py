@@ -152,6 +152,7 @@ def _show_status(state: dict[str, Any]) -> None:
     champion = state["champion"]
     text = f"v{champion['version']}, {champion['reason']}" if champion else "none yet"
     lines = {state["pipeline"]: f"champion {text}", "unfinished": state["unfinished"]}
+    lines["probation"] = state["probation"]
     waiting = ", ".join(f"v{version}" for version in state["waiting"])
     lines["waiting"] = waiting and f"{waiting} for `nocturne approve` or `nocturne reject`"
     show_facts({name: line for name, line in lines.items() if line})

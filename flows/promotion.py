@@ -6,18 +6,22 @@ import getpass
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from infra.settings import Settings
-from model_registry import connection
+from infra.storage import open_storage
+from model_registry import connection, gates_live
 from model_registry.asking import Asked, Facts, Judged
 from model_registry.errors import PromotionLost, RegistryUnreachable, VersionUnfit
 from model_registry.outcomes import Outcome, PromotionRefused
 from model_registry.protocol import Promotions
+from model_registry.results import GateResult
 from model_registry.state import Champion
 from model_registry.store import Registry
 from model_registry.versions import PRODUCTION, STAGING
+from tasks import shadow_findings
 from tasks.config import Pipeline
 from tasks.promotions import open_promotions, reconciled, request_of
 from tasks.references import Registered, Verdict
@@ -83,7 +87,7 @@ def by_hand(
 
     Args:
         pipeline: Its name is the registered model's.
-        verb: Entry of `BY_HAND`.
+        verb: approve, or an entry of `BY_HAND`.
         version: Which; None where the verb can tell by itself.
         reason: Why.
         by: Who asks; the system's user where None.
@@ -100,9 +104,15 @@ def by_hand(
     before = promotions.state().champion
     who = by or getpass.getuser()
     asked = Asked(f"{verb} {uuid.uuid4().hex}", who, reason, datetime.now(UTC), person=True)
-    outcome = BY_HAND[verb](promotions, asked, version)
+    shadow = None
+    if verb == "approve":
+        shadow = shadow_of(pipeline, promotions.waiting(version).version, before)
+        outcome = _approve(promotions, asked, version, shadow)
+    else:
+        outcome = BY_HAND[verb](promotions, asked, version)
     after = promotions.state().champion
-    return {
+    told = {"shadow": shadow.sentence} if shadow else {}
+    return told | {
         "model": pipeline.name,
         "decided": outcome.kind,
         "version": outcome.version,
@@ -113,6 +123,16 @@ def by_hand(
         "by": who,
         "in_mlflow": outcome.applied or "when it answers again; `nocturne reconcile` applies it",
     }
+
+
+def shadow_of(pipeline: Pipeline, version: str, champion: Champion | None) -> GateResult | None:
+    """What the gate says of a version by its live shadow; None where no such gate is asked."""
+    asked = next((gate for gate in pipeline.gates if gate.name == "shadow"), None)
+    if asked is None:
+        return None
+    storage = open_storage(Settings())
+    found = shadow_findings.beside(storage, pipeline.name, version, champion)
+    return gates_live.shadow(gates_live.Live(found), **asked.options)
 
 
 def reconcile(pipeline: Pipeline, by: str | None) -> list[str]:
@@ -183,6 +203,21 @@ def _promote(promotions: Promotions, asked: Asked, version: str | None) -> Outco
     return promotions.promote(judged, asked)
 
 
+def _approve(
+    promotions: Promotions, asked: Asked, version: str | None, shadow: GateResult | None
+) -> Outcome:
+    """A person's yes, with what live traffic showed; where that speaks against it, a refusal."""
+    if shadow is None:
+        return promotions.approve(asked, version)
+    if shadow.numbers["rows"]:
+        asked = replace(asked, why=f"{asked.why}; shadow: {shadow.sentence}")
+    objection = None
+    if not shadow.passed:
+        way_out = "`nocturne reject` it, or `nocturne promote` it all the same"
+        objection = f"shadow: {shadow.sentence}; {way_out}"
+    return promotions.approve(asked, version, objection=objection)
+
+
 def _rollback(promotions: Promotions, asked: Asked, version: str | None) -> Outcome:
     with connection.hurried():
         return promotions.rollback(asked, version)
@@ -191,6 +226,5 @@ def _rollback(promotions: Promotions, asked: Asked, version: str | None) -> Outc
 BY_HAND: dict[str, Callable[[Promotions, Asked, str | None], Outcome]] = {
     "promote": _promote,
     "rollback": _rollback,
-    "approve": Promotions.approve,
     "reject": Promotions.reject,
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from flows.promotion import shadow_of
 from model_registry.explaining import Explanation, explain
 from model_registry.history import decisions_in
 from tasks.config import Pipeline
@@ -28,4 +29,8 @@ def explanation_of(pipeline: Pipeline, version: str | None) -> Explanation:
         RegistryError: no decision was made about it.
         LedgerBroken: the chain does not hold.
     """
-    return explain(list(open_promotions(pipeline).ledger.follow()), version)
+    promotions = open_promotions(pipeline)
+    story = explain(list(promotions.ledger.follow()), version)
+    champion = promotions.state().champion
+    said = shadow_of(pipeline, story.version, champion)
+    return replace(story, live=said.sentence) if said and said.numbers["rows"] else story

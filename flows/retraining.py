@@ -13,6 +13,7 @@ from prefect.runtime import deployment, flow_run
 
 from flows import missed
 from flows.kept import KeptSteps
+from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.stopping import NightStopped, stoppable
@@ -21,7 +22,7 @@ from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from model_registry.errors import RegistryUnreachable
 from model_registry.state import Champion
-from tasks import nights, questions
+from tasks import nights, questions, shadow_findings
 from tasks.choices import check
 from tasks.config import Pipeline
 from tasks.datasets.errors import DataError
@@ -214,6 +215,9 @@ class _Steps:
             return
         if watched and self._nothing_new(snapshot):
             return
+        with self._timed("probation"):
+            clean, ours = self.validated.clean, self.lease.check
+            self.facts["probation"] = undergo(pipeline, day, clean, still_ours=ours)
         with self._timed("prepare"):
             self.prepared = self.kept.prepared(self.validated.clean)
             self.facts["test_digest"] = self.prepared.test_digest
@@ -238,9 +242,11 @@ class _Steps:
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
             looks = seen.looks.get(prepared.test_digest, 0)
-            verdict = decide(
-                pipeline, prepared, trained, evaluation, champion, registered, looks=looks
+            live = shadow_findings.beside(
+                self.storage, pipeline.name, registered.version, seen.champion
             )
+            asked = (pipeline, prepared, trained, evaluation, champion, registered)
+            verdict = decide(*asked, looks=looks, shadow=live)
             facts["verdict"] = verdict
             self.lease.check()
             facts |= self._concluded(snapshot, evaluation, registered, seen.champion, verdict)

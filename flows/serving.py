@@ -11,7 +11,7 @@ from typing import Any
 from flows.options import pipeline_of
 from infra.orchestration import QUIET
 from infra.settings import Settings
-from serving.access import Access
+from serving.access import Access, refuse_root
 from serving.logs import set_up
 from serving.workers import Workers
 from tasks.config import ConfigError
@@ -37,7 +37,9 @@ def run(
         as_json: Log one JSON object a line.
 
     Raises:
-        ConfigError: an address that needs a token, or a port that several cannot share.
+        BindRefused: an address that needs a token.
+        RootRefused: the superuser, unless `NOCTURNE_SERVE_AS_ROOT` is set.
+        ConfigError: a port that several cannot share.
         OSError: the address cannot be had.
     """
     from serving.main import serve, token_from
@@ -51,6 +53,7 @@ def run(
     token = token_from(settings, str(token_file) if token_file else None)
     settings = settings.model_copy(update={**named, "serve_token": token})
     Access.of(settings.serve_host, token, settings.serve_allowed_hosts)
+    refuse_root(os.geteuid(), allowed=settings.serve_as_root)
     if workers == 1 or worker is not None:
         serve(pipeline, settings, first=not worker, shared=worker is not None)
         return 0

@@ -9,11 +9,12 @@ from typing import Any
 
 from flows.reaping import reap
 from infra.settings import Settings
-from infra.storage import open_storage
+from infra.storage import Storage, open_storage
 from model_registry.planning import named
+from model_registry.probation import on_probation
 from model_registry.protocol import Promotions
 from model_registry.state import State
-from tasks import nights
+from tasks import nights, probations
 from tasks.config import Pipeline
 from tasks.promotions import open_promotions
 
@@ -36,6 +37,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
         "pipeline": pipeline.name,
         "metric": metric,
         "champion": _champion(promotions, state),
+        "probation": _probation(pipeline, promotions, state, storage),
         "unfinished": _unfinished(state),
         "waiting": sorted(state.proposals, key=int),
         "nights": [
@@ -75,6 +77,20 @@ def _champion(promotions: Promotions, state: State) -> dict[str, Any] | None:
         "by": entry.by if entry else None,
         "reason": entry.why if entry else None,
     }
+
+
+def _probation(
+    pipeline: Pipeline, promotions: Promotions, state: State, storage: Storage
+) -> str | None:
+    """How the champion stands beside its predecessor, while it is watched."""
+    nights_in_all, champion = pipeline.policy.probation.nights, state.champion
+    if champion is None:
+        return None
+    found = probations.looks(storage, pipeline.name, champion.since)
+    if len(found) >= nights_in_all or on_probation(list(promotions.ledger.follow())) is None:
+        return None
+    last = found[-1].reason if found else "no labels that neither learnt from have judged it yet"
+    return f"v{champion.version}, {len(found)} of {nights_in_all} nights: {last}"
 
 
 def _unfinished(state: State) -> str | None:

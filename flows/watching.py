@@ -88,6 +88,23 @@ def monitor(
         raise typer.Exit(console.REFUSED if found.alarm else console.DONE)
 
 
+@app.command()
+def probation(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) -> None:
+    """Judge a new champion by the labels that came since; demote it if its predecessor is better.
+
+    Every night does it first; this does it now, over the source as it is. Only rows that neither
+    version learnt from count. Exit code 3 when the champion was demoted.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.probation import look_now
+
+        found = look_now(pipeline_of(conf), day.date() if day else None)
+        nobody = {"reason": "nobody is on probation: no promotion, or it is over"}
+        facts = found.model_dump(mode="json") if found else nobody
+        answer(facts, as_json=as_json, table=lambda: show_facts({"probation": facts["reason"]}))
+        raise typer.Exit(console.REFUSED if found and found.demoted else console.DONE)
+
+
 def _show_day(found: Watched) -> None:
     rows = [
         (one.feature, f"{one.among:.4f}", f"{one.alone:.4f}", one.said) for one in found.features

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     serve_allowed_hosts: str = Field(
         "", description="Names that a Host header may carry beside loopback's, apart by commas."
     )
+    serve_as_root: bool = Field(
+        default=False, description="Let the scoring server run as uid 0, which it else refuses."
+    )
 
     @property
     def store_uri(self) -> str:

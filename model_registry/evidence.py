@@ -43,6 +43,35 @@ class Measures:
 
 
 @dataclass(frozen=True)
+class Shadowed:
+    """What the challenger did beside the champion over live rows.
+
+    Attributes:
+        rows: Both answered.
+        failed: The challenger had no answer, or none of finite numbers.
+        agreement: Share of `rows` with the same label.
+        total_variation: Mean distance of the two answers.
+        milliseconds: Its median over batches, a row.
+        champion_milliseconds: The champion's on the same batches.
+        error: Why the server could not load it; empty where it could.
+    """
+
+    rows: int = 0
+    failed: int = 0
+    agreement: float = 1.0
+    total_variation: float = 0.0
+    milliseconds: float = 0.0
+    champion_milliseconds: float = 0.0
+    error: str = ""
+
+    @property
+    def times_as_long(self) -> float:
+        """Its time over the champion's; 0 where one was not taken."""
+        theirs = self.champion_milliseconds
+        return self.milliseconds / theirs if theirs else 0.0
+
+
+@dataclass(frozen=True)
 class Shared:
     """Both models on the rows of those classes that both know.
 
@@ -88,6 +117,8 @@ class Evidence:
         alpha: One-sided error that all looks at these rows may make together.
         worn_after: Looks after which these rows judge no more.
         worn_stops: False: worn rows go on judging, at the level of their last look.
+        shadow: What live traffic showed of the challenger; None where there was none.
+        waits: What passes waits for a person, and is shadowed meanwhile.
     """
 
     labels: NDArray[np.integer[Any]]
@@ -111,6 +142,8 @@ class Evidence:
     alpha: float = 0.05
     worn_after: int = 30
     worn_stops: bool = True
+    shadow: Shadowed | None = None
+    waits: bool = False
 
     def __post_init__(self) -> None:
         shape = (len(self.labels), len(self.classes))

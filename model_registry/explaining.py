@@ -26,6 +26,7 @@ class Explanation:
         facts: What the judgement of it rests on; empty where a person alone decided.
         looks: Which decision on the same test rows that was, from 1.
         afterwards: Later decisions about who serves.
+        live: What it did as the champion's shadow; empty where it was none.
     """
 
     version: str
@@ -34,6 +35,7 @@ class Explanation:
     facts: Mapping[str, Any]
     looks: int
     afterwards: tuple[Decision, ...]
+    live: str = ""
 
     def sentences(self) -> Iterator[str]:
         """The story, line by line."""
@@ -41,6 +43,8 @@ class Explanation:
         for one in self.decisions:
             yield f"{told(one)}"
         yield from _judged(self.facts, self.looks)
+        if self.live:
+            yield f"beside the champion on live rows: {self.live}"
         if self.afterwards:
             yield "afterwards:"
         for one in self.afterwards:
@@ -101,10 +105,10 @@ def _stands(state: State, version: str, made: Sequence[Decision]) -> str:
         entry = state.proposals[version].number
         return f"waits for `nocturne approve` or `nocturne reject` (entry {entry})"
     if version in state.barred:
-        return (
-            f"rolled back or rejected (entry {state.barred[version]}); "
-            "only a person may promote it again"
-        )
+        entry = state.barred[version]
+        demoted = any(d.number == entry and d.kind.startswith("demoted") for d in made)
+        how = "demoted by probation" if demoted else "rolled back or rejected"
+        return f"{how} (entry {entry}); only a person may promote it again"
     if any(one.version == version for one in state.past):
         return "was in Production before; `nocturne rollback` may go back to it"
     return "not in Production"

@@ -12,9 +12,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from model_registry import gates_champion, gates_sound
+from model_registry import gates_champion, gates_live, gates_sound
 from model_registry.errors import GateError
-from model_registry.evidence import Evidence, Measures
+from model_registry.evidence import Evidence, Measures, Shadowed
 from model_registry.results import Decision, GateResult, PromotionPolicy
 from model_registry.verdicts import conclude
 
@@ -25,6 +25,7 @@ __all__ = [
     "GateResult",
     "Measures",
     "PromotionPolicy",
+    "Shadowed",
     "check",
     "decide",
 ]
@@ -43,6 +44,7 @@ GATES: dict[str, Callable[..., GateResult]] = {
     "same_rows": gates_sound.same_rows,
     "recall_holds": gates_champion.recall_holds,
     "slices_hold": gates_champion.slices_hold,
+    "shadow": gates_live.shadow,
     "beats_champion": gates_champion.beats_champion,
 }
 

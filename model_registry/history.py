@@ -62,6 +62,7 @@ def _decided(entry: Entry) -> Decision:
 def _move(entry: Entry, later: Sequence[Entry]) -> Decision:
     body, (end, said) = entry.body, fate(entry.number, later)
     kind, why, after = DONE[body["action"]], entry.why, body["after"]
+    kind = "demoted by probation" if body.get("probation") else kind
     if end == "undone":
         kind, why, after = f"{body['action']} turned back", f"{why}; but {said}", body["before"]
     elif end == "superseded" and body["action"] != ROLLBACK:

@@ -18,7 +18,7 @@ class PromotionRefused(RegistryError):
     """A rule forbids the promotion, and the ledger says so.
 
     Attributes:
-        rule: barred, same, unfit or undone.
+        rule: barred, same, unfit, shadow or undone.
         number: The entry that records it.
     """
 

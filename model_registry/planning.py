@@ -13,7 +13,7 @@ from typing import Any, Literal
 from model_registry.asking import Asked, Judged
 from model_registry.chain import Draft
 from model_registry.decisions import ADOPT, APPROVE, PROMOTE, REVERT, ROLLBACK
-from model_registry.errors import RegistryError
+from model_registry.errors import PromotionLost, RegistryError
 from model_registry.mirror import Standing
 from model_registry.state import Champion, Pending, State
 
@@ -22,7 +22,13 @@ Unfit = Callable[[str, str], str | None]
 
 
 def promotion(
-    state: State, judged: Judged, asked: Asked, unfit: str | None, *, proposal: int | None = None
+    state: State,
+    judged: Judged,
+    asked: Asked,
+    unfit: str | None,
+    *,
+    proposal: int | None = None,
+    objection: str | None = None,
 ) -> Draft:
     """An intent to promote, or a refusal that says which rule forbids it.
 
@@ -32,6 +38,7 @@ def promotion(
         asked: Who wants it.
         unfit: Why the bundle cannot serve; None where it can.
         proposal: The entry that a person approves with this.
+        objection: What live traffic has against it; None where nothing.
     """
     found, expected = state.champion, judged.expected
     if found != expected:
@@ -47,6 +54,8 @@ def promotion(
         return _refusal(state, judged, asked, "same", f"{named(found)} is in Production already")
     if unfit is not None:
         return _refusal(state, judged, asked, "unfit", f"{unfit}, kept {named(found)}")
+    if objection is not None:
+        return _refusal(state, judged, asked, "shadow", f"{objection}, kept {named(found)}")
     return _drafted("intent", state, judged, asked, _move(judged, proposal))
 
 
@@ -88,6 +97,26 @@ def rollback(state: State, asked: Asked, to: str | None, unfit: Unfit) -> Draft:
         "person": asked.person,
     }
     return Draft("intent", asked.at, asked.by, f"{asked.why}{why}", body, asked.request)
+
+
+def demotion(
+    state: State,
+    expected: Champion,
+    to: Champion,
+    asked: Asked,
+    found: Mapping[str, Any],
+    unfit: Unfit,
+) -> Draft:
+    """An intent to go back from a champion on probation, with the numbers that found it worse.
+
+    Raises:
+        PromotionLost: another champion serves than the one that was judged.
+        RegistryError: the predecessor cannot serve.
+    """
+    if state.pending is not None or state.champion != expected:
+        raise PromotionLost(_version(state.wanted), expected.version)
+    draft = rollback(state, asked, to.version, unfit)
+    return replace(draft, body={**draft.body, "probation": dict(found)})
 
 
 def repair(

@@ -8,8 +8,9 @@ A night that judged against a champion who left cannot promote, however late it 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from model_registry import decisions, planning
 from model_registry.asking import Asked, Facts, Judged
@@ -20,7 +21,7 @@ from model_registry.mirror import Mirror
 from model_registry.outcomes import Outcome, PromotionRefused, outcome_of
 from model_registry.planning import OnHandChange, Unfit
 from model_registry.reconciling import ROUNDS, Reconciler
-from model_registry.state import State
+from model_registry.state import Champion, Proposal, State
 from model_registry.versions import ARCHIVED
 
 __all__ = ["Asked", "Facts", "Judged", "Outcome", "PromotionRefused", "Promotions"]
@@ -77,7 +78,7 @@ class Promotions:
             RegistryUnreachable: MLflow is away. Nothing was decided, or an intent is left that
                 `reconcile` finishes; asking again tells which.
         """
-        return self._promote(judged, asked, judged.request(asked), None)
+        return self._promote(judged, asked, judged.request(asked))
 
     def keep(self, judged: Judged, asked: Asked) -> Outcome:
         """Record that the gates kept the champion."""
@@ -87,12 +88,24 @@ class Promotions:
         """Record that a challenger passed its gates and waits for a person."""
         return self._record("proposed", judged, asked)
 
-    def approve(self, asked: Asked, version: str | None = None) -> Outcome:
+    def waiting(self, version: str | None = None) -> Proposal:
+        """What waits for a person's word; the version may be left out where only one does.
+
+        Raises:
+            RegistryError: it does not wait, or several do.
+        """
+        state = self.state()
+        return state.proposals[_waiting(state, version)]
+
+    def approve(
+        self, asked: Asked, version: str | None = None, *, objection: str | None = None
+    ) -> Outcome:
         """Promote what waits, by a person's word; raises as `promote` does.
 
         Args:
             asked: The person and the reason.
             version: Which; may be left out where only one waits.
+            objection: What live traffic has against it: it is refused for that, and waits on.
         """
         state = self.state()
         if asked.request in state.requests:
@@ -101,7 +114,9 @@ class Promotions:
         waiting = state.proposals[_waiting(state, version)]
         judged = Judged(waiting.version, waiting.digest, waiting.expected)
         asked = replace(asked, person=True)
-        return self._promote(judged, asked, asked.request, waiting.number)
+        return self._promote(
+            judged, asked, asked.request, proposal=waiting.number, objection=objection
+        )
 
     def reject(self, asked: Asked, version: str | None = None) -> Outcome:
         """A person's no: the version is not promoted by itself any more."""
@@ -124,6 +139,30 @@ class Promotions:
         def plan(state: State) -> Draft:
             return planning.rollback(state, asked, to, self._unfit_if_known)
 
+        return self._go_back(asked, plan)
+
+    def demote(
+        self, champion: Champion, to: Champion, asked: Asked, found: Mapping[str, Any]
+    ) -> Outcome:
+        """Go back from a champion that probation found worse; works while MLflow is away.
+
+        Args:
+            champion: Who was judged; only if it serves still.
+            to: Its predecessor.
+            asked: The night, and the finding in a sentence.
+            found: The finding in numbers, kept in the ledger.
+
+        Raises:
+            PromotionLost: another champion serves by now; nothing is recorded.
+            RegistryError: the predecessor cannot serve.
+        """
+
+        def plan(state: State) -> Draft:
+            return planning.demotion(state, champion, to, asked, found, self._unfit_if_known)
+
+        return self._go_back(asked, plan)
+
+    def _go_back(self, asked: Asked, plan: Callable[[State], Draft]) -> Outcome:
         entry = self._both.append(asked.request, plan)
         try:
             self._both.settle(asked)
@@ -177,7 +216,14 @@ class Promotions:
         reasons = ((version, self.unfit(version, digest)) for version, digest in past)
         return [*said, *(f"v{one} cannot be gone back to: {why}" for one, why in reasons if why)]
 
-    def _promote(self, judged: Judged, asked: Asked, request: str, proposal: int | None) -> Outcome:
+    def _promote(
+        self,
+        judged: Judged,
+        asked: Asked,
+        request: str,
+        proposal: int | None = None,
+        objection: str | None = None,
+    ) -> Outcome:
         unfit = self.unfit(judged.version, judged.digest)
         for _ in range(ROUNDS):
             self.reconcile(asked)
@@ -186,7 +232,9 @@ class Promotions:
                 return self._outcome(state.requests[request])
             if state.pending is not None:
                 continue
-            draft = planning.promotion(state, judged, asked, unfit, proposal=proposal)
+            draft = planning.promotion(
+                state, judged, asked, unfit, proposal=proposal, objection=objection
+            )
             entry = self._both.attempt(replace(draft, request=draft.request and request), state)
             if entry is not None:
                 self._both.settle(asked)

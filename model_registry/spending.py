@@ -26,3 +26,18 @@ def level_of(look: int, *, alpha: float, life: int) -> float:
     if life == 1:
         return alpha
     return alpha / 2 if look == 1 else alpha / 2 / (life - 1)
+
+
+def even_level_of(look: int, *, alpha: float, life: int) -> float:
+    """The level of a look at rows that become more from look to look: each has the same share.
+
+    A first share of half would go to the look with the fewest rows.
+
+    Args:
+        look: Which look it is, from 1.
+        alpha: What all looks spend together.
+        life: How many there are; later ones have nothing to spend.
+    """
+    if look < 1:
+        raise ValueError(f"look: expected 1 or more, got {look}; the first look is number 1")
+    return alpha / life if look <= life else 0.0

@@ -25,6 +25,29 @@ class BindRefused(ValueError):
     exit_code = 2  # of the command line: bad usage
 
 
+class RootRefused(ValueError):
+    """The server must not run as the superuser; the message says how to run it."""
+
+    exit_code = 2  # of the command line: bad usage
+
+
+def refuse_root(user: int, *, allowed: bool) -> None:
+    """What answers strangers must not own the machine.
+
+    Args:
+        user: The effective uid of this process.
+        allowed: `NOCTURNE_SERVE_AS_ROOT`.
+
+    Raises:
+        RootRefused: the superuser, who is not allowed.
+    """
+    if user == 0 and not allowed:
+        raise RootRefused(
+            "serve: refuses to run as uid 0; run it as a user who may write to its home only, "
+            "or set NOCTURNE_SERVE_AS_ROOT=1 where uid 0 is contained, as in a rootless container"
+        )
+
+
 @dataclass(frozen=True)
 class Access:
     """What a request must carry.

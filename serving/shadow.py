@@ -37,6 +37,7 @@ BATCH_ROWS = 32
 PAUSE_SECONDS = 0.2
 REPORT_SECONDS = 60.0
 LATENCIES = 1_000
+TIMED_EVERY = 4  # of the challenger's batches, the champion answers one again to be timed
 NICE = 10
 
 
@@ -47,10 +48,13 @@ class Tally:
     Attributes:
         rows: Rows both answered.
         agreed: Of those, same label.
+        failed: Rows that the challenger left without a finite answer.
         distance: Sum of the total variation between the two answers.
         challenger: Sum of its probabilities, a class each.
         champion: Sum of the champion's, where both know the class.
         milliseconds: Of the last batches, a row.
+        champion_milliseconds: The champion's for some of these batches, on the same thread.
+        error: Why the challenger could not be loaded; empty where it could.
     """
 
     version: str
@@ -61,13 +65,25 @@ class Tally:
     since: str
     rows: int = 0
     agreed: int = 0
+    failed: int = 0
+    error: str = ""
     distance: float = 0.0
     challenger: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     champion: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     milliseconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+    champion_milliseconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was found yet."""
+        return not (self.rows or self.failed or self.error)
 
     def add(self, ours: NDArray[Any], theirs: NDArray[Any], seconds: float) -> None:
         """Answers of challenger and champion to the same rows, `(rows, classes)` each."""
+        self.milliseconds.append(1000 * seconds / len(ours))
+        finite = np.isfinite(ours).all(axis=1)
+        self.failed += int((~finite).sum())
+        ours, theirs = ours[finite], theirs[finite]
         if not self.rows:
             self.challenger = np.zeros(len(self.classes))
             self.champion = np.zeros(len(self.classes))
@@ -76,13 +92,16 @@ class Tally:
         self.distance += float(np.abs(ours - theirs).sum() / 2)
         self.challenger += ours.sum(axis=0)
         self.champion += theirs.sum(axis=0)
-        self.milliseconds.append(1000 * seconds / len(ours))
+
+    def time_champion(self, seconds: float, rows: int) -> None:
+        """The champion's time for a batch that the challenger answered."""
+        self.champion_milliseconds.append(1000 * seconds / rows)
 
     def to_json(self) -> dict[str, Any]:
         """The findings, as the gate reads them."""
         rows = max(self.rows, 1)
-        p50, p99 = np.percentile(list(self.milliseconds) or [0.0], [50, 99])
-        shares = zip(self.classes, self.challenger - self.champion, strict=True)
+        moved = self.challenger - self.champion if self.rows else np.zeros(len(self.classes))
+        shares = zip(self.classes, moved, strict=True)
         return {
             "version": self.version,
             "digest": self.digest,
@@ -90,10 +109,13 @@ class Tally:
             "since": self.since,
             "until": _now(),
             "rows": self.rows,
-            "agreement": self.agreed / rows,
+            "failed": self.failed,
+            "error": self.error,
+            "agreement": self.agreed / rows if self.rows else 1.0,
             "total_variation": self.distance / rows,
             "score_shift": {name: float(shift / rows) for name, shift in shares},
-            "milliseconds_a_row": {"p50": float(p50), "p99": float(p99)},
+            "milliseconds_a_row": _percentiles(self.milliseconds),
+            "champion_milliseconds_a_row": _percentiles(self.champion_milliseconds),
         }
 
 
@@ -119,6 +141,7 @@ class Shadow:
         self._queue: deque[tuple[Row, NDArray[np.float32], Engine]] = deque(maxlen=WAITING_ROWS)
         self._random = random.Random()  # noqa: S311 - a sample, no secret
         self._thread = ThreadPoolExecutor(1, "shadow", initializer=_step_back)
+        self._batches = 0
         self.tally: Tally | None = None
 
     def offer(self, rows: Sequence[Row], answers: Answers) -> None:
@@ -135,6 +158,7 @@ class Shadow:
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             await self.answer_some()
+            self._note_refused()
             if time.monotonic() - reported > REPORT_SECONDS:
                 reported = time.monotonic()
                 await self.report()
@@ -150,16 +174,19 @@ class Shadow:
         while self._queue and len(batch) < BATCH_ROWS and self._queue[0][2] is champion:
             batch.append(self._queue.popleft())
         loop = asyncio.get_running_loop()
-        began = time.perf_counter()
+        rows = [row for row, _, _ in batch]
         try:
-            rows = [row for row, _, _ in batch]
-            answers = await loop.run_in_executor(self._thread, _answered, challenger, rows)
+            answers, seconds = await loop.run_in_executor(self._thread, _timed, challenger, rows)
         except Exception as error:
             logger.warning("shadow v%s: %s", challenger.version, error)
+            self._tally_of(challenger, champion).failed += len(rows)
             return
-        seconds = time.perf_counter() - began
         theirs = np.stack([probabilities for _, probabilities, _ in batch])
         self._count(challenger, champion, answers.probabilities, theirs, seconds)
+        self._batches += 1
+        if self._batches % TIMED_EVERY == 1:
+            _, spent = await loop.run_in_executor(self._thread, _timed, champion, rows)
+            self._tally_of(challenger, champion).time_champion(spent, len(rows))
 
     def _count(
         self,
@@ -171,12 +198,12 @@ class Shadow:
     ) -> None:
         tally = self._tally_of(challenger, champion)
         union = tally.classes
-        before = tally.agreed
+        before, answered = tally.agreed, tally.rows
         tally.add(_spread(ours, challenger, union), _spread(theirs, champion, union), seconds)
         metrics, version = self._metrics, challenger.version
-        metrics.shadow_rows.labels(version).inc(len(ours))
+        metrics.shadow_rows.labels(version).inc(tally.rows - answered)
         metrics.shadow_agreed.labels(version).inc(tally.agreed - before)
-        metrics.shadow_shift.labels(version).set(tally.distance / tally.rows)
+        metrics.shadow_shift.labels(version).set(tally.distance / max(tally.rows, 1))
         metrics.shadow_seconds.labels(version).inc(seconds)
 
     def _tally_of(self, challenger: Engine, champion: Engine) -> Tally:
@@ -187,9 +214,19 @@ class Shadow:
             self.tally = Tally(*names, union, _now())
         return self.tally
 
+    def _note_refused(self) -> None:
+        """A challenger that could not even be loaded here, for the gate to see."""
+        live, refused = self._slot.live, self._slot.unshadowed
+        if live is None or refused is None:
+            return
+        wanted, why = refused
+        if self.tally is None or self.tally.digest != wanted.digest:
+            names = (wanted.version, wanted.digest, live.version, live.digest)
+            self.tally = Tally(*names, live.classes, _now(), error=why)
+
     async def report(self) -> None:
         """Write the findings where a gate can read them."""
-        if self.tally is None or not self.tally.rows:
+        if self.tally is None or self.tally.empty:
             return
         found = self.tally.to_json()
         try:
@@ -198,8 +235,16 @@ class Shadow:
             logger.warning("what the shadow found is not written: %s", error)
 
 
-def _answered(challenger: Engine, rows: list[Row]) -> Answers:
-    return challenger.answer(challenger.encode(rows))
+def _timed(engine: Engine, rows: list[Row]) -> tuple[Answers, float]:
+    """A version's answers, and the seconds they took."""
+    began = time.perf_counter()
+    answers = engine.answer(engine.encode(rows))
+    return answers, time.perf_counter() - began
+
+
+def _percentiles(milliseconds: deque[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(list(milliseconds) or [0.0], [50, 99])
+    return {"p50": float(p50), "p99": float(p99)}
 
 
 def _spread(

@@ -72,6 +72,7 @@ class Slot:
         self.live: Engine | None = None
         self.challenger: Engine | None = None
         self.proposed = False
+        self.unshadowed: tuple[Champion, str] | None = None
         self.stale: str | None = None
         self.refused: Refused | None = None
         self.since: int | None = None
@@ -286,8 +287,11 @@ class Slot:
         self._newest = None  # whatever comes of it, it is tried once
         try:
             self.challenger, self._newest = await self._engine(wanted), wanted
+            self.unshadowed = None
         except Exception as error:
             logger.warning("v%s is not shadowed: %s", wanted.version, told(error))
+            if not isinstance(error, NotReady):  # what is only away says nothing of it
+                self.unshadowed = (wanted, told(error))
 
     def _read(self) -> State:
         known = self._state

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tasks.architectures import ARCHITECTURES
-from tasks.config import ENSEMBLE, Pipeline, resolve
+from tasks.config import ENSEMBLE, ConfigError, Pipeline, resolve
 from tasks.datasets import READERS
 from tasks.resampling import STRATEGIES
 from tasks.resampling.apply import refuse
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
 
-MODELS: dict[str, Callable[..., object]] = {**ARCHITECTURES, ENSEMBLE: dict}
+
+def _ensemble() -> None:
+    """Trains nothing and takes no options."""
+
+
+MODELS: dict[str, Callable[..., object]] = {**ARCHITECTURES, ENSEMBLE: _ensemble}
 
 
 def check(pipeline: Pipeline) -> None:
@@ -36,3 +41,8 @@ def check(pipeline: Pipeline) -> None:
         refuse(candidate.resampling, pipeline.kind)
     for gate in pipeline.gates:
         resolve(GATES, gate, "gate")
+        if gate.options.get("required") and pipeline.policy.approval != "required":
+            raise ConfigError(
+                f"gate {gate.name!r}: required needs `policy.approval: required`; without it "
+                "nothing waits long enough to be shadowed, and nothing would ever be promoted"
+            )

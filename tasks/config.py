@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
 from tasks.monitoring_config import Monitoring
+from tasks.probation_config import Probation
 from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
 
@@ -210,6 +211,9 @@ class Policy(Frozen):
     on_hand_change: Literal["revert", "adopt"] = Field(
         "revert", description="A stage or alias that was moved by hand in MLflow's page."
     )
+    probation: Probation = Field(
+        Probation(), description="A new champion is judged again by the labels that come after."
+    )
 
 
 class Schedule(Frozen):
@@ -228,7 +232,7 @@ class Schedule(Frozen):
 DEFAULT_GATES = (
     *("finite", "not_collapsed", "beats_majority", "beats_floor", "calibrated", "fast_enough"),
     *("golden_rows", "artifact_intact", "same_rows", "recall_holds", "slices_hold"),
-    "beats_champion",
+    *("shadow", "beats_champion"),
 )
 
 

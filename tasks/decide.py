@@ -38,6 +38,7 @@ def decide(
     registered: Registered | None = None,
     *,
     looks: int = 0,
+    shadow: gates.Shadowed | None = None,
 ) -> Verdict:
     """Promote or keep, each gate with its numbers.
 
@@ -49,12 +50,13 @@ def decide(
         champion: Production on the same rows; None for a first version.
         registered: The challenger's bundle as it was registered.
         looks: How often these test rows have judged a challenger before.
+        shadow: What live traffic showed of this version already.
 
     Raises:
         GateError: the models were not scored on the same rows.
     """
     evidence = evidence_of(
-        pipeline, prepared, trained, evaluation, champion, registered, looks=looks
+        pipeline, prepared, trained, evaluation, champion, registered, looks=looks, shadow=shadow
     )
     return verdict_of(pipeline, evidence)
 
@@ -101,6 +103,7 @@ def evidence_of(
     registered: Registered | None = None,
     *,
     looks: int = 0,
+    shadow: gates.Shadowed | None = None,
 ) -> gates.Evidence:
     """The test rows' labels and what each model said of them, read from their directories."""
     sound = {scored.name for scored in evaluation.candidates}
@@ -126,6 +129,8 @@ def evidence_of(
         alpha=pipeline.policy.alpha,
         worn_after=pipeline.policy.worn_after,
         worn_stops=pipeline.policy.worn == "keep",
+        shadow=shadow,
+        waits=pipeline.policy.approval == "required",
         **_of_champion(prepared, evaluation, champion),
     )
 

@@ -45,22 +45,29 @@ def notify(night: Night, old_champion: str | None = None) -> None:
     if webhook := settings.webhook.get_secret_value():
         _send(webhook, night)
     if addresses := settings.notify.get_secret_value():
-        for title, kind in worth_telling(night, old_champion):
-            said = old_champion if kind == "warning" else night.reason
-            announce(addresses, title, redacted(said or ""), kind)
+        for title, said, kind in worth_telling(night, old_champion):
+            announce(addresses, title, redacted(said), kind)
 
 
-def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, Kind]]:
-    """Titles and kinds of the messages about a night: promoted, failed, refused, too old."""
+def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, str, Kind]]:
+    """Titles, texts and kinds of the messages about a night.
+
+    Demoted, promoted, failed, refused, and a champion that is too old.
+    """
     name = f"{night.pipeline}, night {night.logical_date}"
-    told: list[tuple[str, Kind]] = []
+    told: list[tuple[str, str, Kind]] = []
+    watched = night.probation
+    if watched is not None and watched.demoted:
+        moved = f"v{watched.version} demoted, v{watched.predecessor} serves again"
+        told.append((f"{name}: {moved}", watched.reason, "warning"))
     if night.outcome == "promoted":
-        told.append((f"{name}: v{night.version} promoted", "success"))
+        told.append((f"{name}: v{night.version} promoted", night.reason, "success"))
     elif night.outcome == "failed":
         refused = night.refused_by == "contract"
-        told.append((f"{name}: " + ("data refused" if refused else "failed"), "failure"))
+        ended = "data refused" if refused else "failed"
+        told.append((f"{name}: {ended}", night.reason, "failure"))
     if old_champion:
-        told.append((f"{night.pipeline}: champion too old", "warning"))
+        told.append((f"{night.pipeline}: champion too old", old_champion, "warning"))
     return told
 
 
@@ -90,6 +97,8 @@ def announce(addresses: str, title: str, body: str, kind: Kind) -> list[str]:
 def page(night: Night) -> str:
     """The night in a screenful of Markdown: outcome, candidates, gates, where the report lies."""
     lines = [f"# {night.pipeline}, night {night.logical_date}: {night.outcome}", "", night.reason]
+    if night.probation:
+        lines += ["", f"Probation: {night.probation.reason}"]
     if night.candidates:
         lines += ["", "| candidate | validation macro-F1 | test macro-F1 | seconds |"]
         lines += ["|---|---|---|---|"]

@@ -98,6 +98,7 @@ def _finished(directory: Path) -> Prepared | None:
 
 def _save(encoded: Encoded, directory: Path) -> Prepared:
     """Write everything beside, then move it into place, whole or not at all."""
+    from tasks.datasets.contents import write_rows
     from tasks.datasets.splits import units_of
 
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -127,17 +128,8 @@ def _save(encoded: Encoded, directory: Path) -> Prepared:
     return prepared
 
 
-def write_rows(frame: pd.DataFrame, path: Path) -> None:
-    """A canonical frame as Parquet, without pandas' notes: it cannot read its own on lists."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    parquet.write_table(table.replace_schema_metadata(None), path)
-
-
 def read_rows(path: Path) -> pd.DataFrame:
-    """The frame that `write_rows` wrote."""
+    """The frame that `contents.write_rows` wrote."""
     import pandas as pd
     import pyarrow as pa
     from pyarrow import parquet

@@ -289,6 +289,26 @@ class Verdict(Reference):
     more_rows: int = Field(0, description="More labelled test rows that would settle it.")
 
 
+class Probed(Reference):
+    """A champion on probation, judged beside its predecessor by rows neither learnt from."""
+
+    pipeline: str
+    logical_date: str
+    version: str = Field(description="The champion.")
+    since: int = Field(description="The ledger's entry that promoted it.")
+    predecessor: str
+    judged: bool = Field(default=False, description="There were rows enough; this was a look.")
+    worse: bool = False
+    demoted: bool = Field(default=False, description="The predecessor serves again.")
+    rows: int = 0
+    look: int = 0
+    of: int = Field(description="Looks that probation has.")
+    level: float = Field(0.0, description="One-sided significance level of the look.")
+    difference: Measured | None = Field(None, description="Champion less predecessor.")
+    numbers: dict[str, float | int | str] = Field(default_factory=dict)
+    reason: str = Field(description="One sentence with numbers.")
+
+
 class Night(Reference):
     """The record of one finished execution of `retrain`."""
 
@@ -309,6 +329,7 @@ class Night(Reference):
     candidates: tuple[Trained, ...] = ()
     challenger: str | None = None
     verdict: Verdict | None = None
+    probation: Probed | None = Field(None, description="Of the champion that night began with.")
     test_metrics: dict[str, float] = Field(
         default_factory=dict, description="Of the model in Production after the night."
     )

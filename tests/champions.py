@@ -22,7 +22,7 @@ def pipeline_of(**changes):
     return Pipeline.model_validate({**PIPELINE, **changes})
 
 
-def promoted(pipeline, settings, *, architecture=None, seed=1):
+def promoted(pipeline, settings, *, architecture=None, seed=1, facts=None):
     """Build, seal, register and promote a model that was never trained; returns its version.
 
     Args:
@@ -30,6 +30,7 @@ def promoted(pipeline, settings, *, architecture=None, seed=1):
         settings: Of the home.
         architecture: Name and options instead.
         seed: Another one gives another model.
+        facts: What its night would have written down.
     """
     import keras
 
@@ -60,7 +61,7 @@ def promoted(pipeline, settings, *, architecture=None, seed=1):
     registry = Registry(settings.mlflow_uri)
     version = registry.register(pipeline.name, bundle, served, run_id=run_id, tags={})
     promotions = open_promotions(pipeline, settings)
-    judged = Judged(version.version, version.digest, promotions.state().champion)
+    judged = Judged(version.version, version.digest, promotions.state().champion, facts)
     promotions.promote(judged, asked())
     return version
 

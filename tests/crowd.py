@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -27,7 +28,11 @@ FUZZ = st.one_of(
 
 
 class Crowd:
-    """Clients that ask until they are told to stop; what they saw."""
+    """Clients that ask until they are told to stop; what they saw.
+
+    `seen` holds when a request began and ended, by the monotonic clock in seconds, which client
+    asked and which version answered.
+    """
 
     def __init__(self, port, clients, token, *, pause_seconds=0.0):
         self.port, self.token, self.pause = port, token, pause_seconds
@@ -39,13 +44,14 @@ class Crowd:
         asking = Asking(self.port, None, None)
         texts = bodies(20)
         while not self.stop.is_set():
+            began = time.monotonic()
             try:
                 content = {"instances": texts[number % 7 : number % 7 + 3]}
                 headers = {"authorization": f"Bearer {self.token}"}
                 status, _, answer = asking("/invocations", content, headers=headers)
                 if status != 200 or len(answer["predictions"]) != 3:
                     self.errors.append((status, answer))
-                self.seen.append((time.monotonic(), answer["model_version"]))
+                self.seen.append((began, time.monotonic(), number, answer["model_version"]))
                 self.count += 1
                 time.sleep(self.pause)
             except OSError as error:
@@ -61,3 +67,28 @@ class Crowd:
         self.stop.set()
         for thread in self.threads:
             thread.join(30)
+
+
+def against_the_ledger(seen, terms):
+    """Every answer that no version gave which was champion while it was asked for.
+
+    Args:
+        seen: Of a crowd.
+        terms: In the order of the ledger: when a version's promotion began, when the server was
+            known to answer with it, and the version.
+    """
+    late = [*(known for _, known, _ in terms[1:]), float("inf")]
+    return [
+        (began, ended, client, version)
+        for began, ended, client, version in seen
+        if not any(
+            version == champion and asked <= ended and began <= over
+            for (asked, _, champion), over in zip(terms, late, strict=True)
+        )
+    ]
+
+
+def moves(seen, client):
+    """How often the version changed that one client was answered by."""
+    mine = [version for _, _, asker, version in sorted(seen) if asker == client]
+    return sum(one != other for one, other in pairwise(mine))

@@ -49,6 +49,17 @@ class Live:
                 write_bundle(directory, self.toys.key, columns or TEXT, seed, golden_off)
         return self.toys.add(marker)
 
+    def like(self, marker: str, other: str, *, golden_off: float):
+        """Register a version with the model of another one, whose golden rows say otherwise."""
+        directory = self.home / "bundles" / other
+        shutil.copytree(self.home / "bundles" / marker, directory)
+        path = directory / "golden.json"
+        golden = json.loads(path.read_text())
+        golden["probabilities"] = [[p + golden_off for p in row] for row in golden["probabilities"]]
+        path.write_text(json.dumps(golden))
+        seal(directory, self.toys.key)
+        return self.toys.add(other)
+
     def promote(self, version: str):
         """A version into Production by a person's word."""
         promotions = self.toys.promotions()
@@ -63,7 +74,8 @@ class Live:
     def environment(self, **variables):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("NOCTURNE_", "PYTEST_"))}
         own = {"NOCTURNE_HOME": str(self.home), "NOCTURNE_MLFLOW_URL": self.toys.uri}
-        return kept | own | variables
+        contained = {"NOCTURNE_SERVE_AS_ROOT": "1"}  # containers run tests as uid 0
+        return kept | own | contained | variables
 
     @contextmanager
     def server(self, *options, log: Path, **variables):
@@ -165,3 +177,15 @@ def compile_here(live: Live, *versions: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             make_ready(NAME, Champion(version, digest, 0), live.serving, settings)
+
+
+def same_graph(live: Live, version: str, other: str) -> None:
+    """Have a version of the same model ready without compiling it again."""
+    from model_registry.state import Champion
+    from serving.places import Places
+
+    versions = (live.toys.registry.version(NAME, one) for one in (version, other))
+    champions = [Champion(one.version, one.digest, 0) for one in versions]
+    compiled = [Places(live.serving).compiled(champion) for champion in champions]
+    shutil.copytree(*compiled)
+    compile_here(live, other)

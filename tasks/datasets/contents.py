@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -64,3 +65,11 @@ def _of_series(inputs: pd.Series) -> list[str]:
         hashlib.sha256(shape + rows[start:end]).hexdigest()
         for start, end in itertools.pairwise(bounds)
     ]
+
+
+def write_rows(frame: pd.DataFrame, path: Path) -> None:
+    """A canonical frame as Parquet, without pandas' notes: it cannot read its own on lists."""
+    from pyarrow import parquet
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    parquet.write_table(table.replace_schema_metadata(None), path)

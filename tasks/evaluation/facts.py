@@ -48,6 +48,7 @@ def run(night: Night) -> list[tuple[str, str]]:
         ("its stage", night.stage),
         ("champion before", night.champion_before or "none"),
         ("champion after", night.champion_after or "none"),
+        ("probation", night.probation.reason if night.probation else None),
         ("MLflow run", night.run_id),
         ("seed", str(night.seed)),
         ("finished", night.finished_at),

@@ -15,12 +15,13 @@ from model_registry.gates import (
     Evidence,
     GateResult,
     Measures,
+    Shadowed,
     check,
     decide,
 )
 from model_registry.statistics import METRICS
 
-BY_DIGEST = ("same_rows", "artifact_intact")  # they judge no number
+BY_DIGEST = ("same_rows", "artifact_intact", "shadow")  # they judge no number of the night
 CLASSES = ("billing", "login", "crash", "praise")
 ALL = [(name, {}) for name in GATES]
 
@@ -96,6 +97,7 @@ UNFIT = {
     "same_rows": measured(test_digest="00" * 32),
     "recall_holds": evidence(right=0.4, champion=0.9),
     "slices_hold": evidence(right=0.4, champion=0.9),
+    "shadow": evidence(champion=0.5, shadow=Shadowed(rows=400, failed=3)),
     "beats_champion": evidence(right=0.4, champion=0.9),
 }
 
@@ -268,3 +270,39 @@ def test_a_clearly_better_model_is_promoted_nearly_always():
         for seed in range(50)
     )
     assert promoted >= 45
+
+
+SEEN = Shadowed(rows=400, agreement=0.9, milliseconds=2.0, champion_milliseconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("shadow", "options", "passed", "says"),
+    [
+        (SEEN, {}, True, "0 of 400 live rows without an answer, 90.0% of the others"),
+        (None, {}, True, "no shadow traffic yet, 0 live rows"),
+        (None, {"required": 1}, False, "no shadow traffic yet"),
+        (dataclasses.replace(SEEN, rows=40), {}, True, "too little shadow traffic yet, 100 live"),
+        (dataclasses.replace(SEEN, rows=40), {"required": 1}, False, "too little shadow traffic"),
+        (dataclasses.replace(SEEN, rows=40), {"rows": 40, "required": 1}, True, "0 of 40 live"),
+        (Shadowed(rows=5, failed=1), {}, False, "left live rows without an answer"),
+        (Shadowed(rows=999, failed=1), {"failed": 0.01}, True, "1 of 1,000 live rows"),
+        (dataclasses.replace(SEEN, agreement=0.3), {}, False, "it disagrees with the champion"),
+        (dataclasses.replace(SEEN, agreement=np.nan), {}, False, "it disagrees with the champion"),
+        (dataclasses.replace(SEEN, agreement=0.3), {"disagree": 0.8}, True, "30.0% of the others"),
+        (dataclasses.replace(SEEN, milliseconds=3.2), {}, False, "at most 3 times the champion's"),
+        (dataclasses.replace(SEEN, milliseconds=3.2), {"slower": 4.0}, True, "3.20 ms a row"),
+        (Shadowed(error="golden rows: differ"), {}, False, "it cannot be loaded"),
+    ],
+)
+def test_the_shadow_is_judged_by_what_it_did_to_live_rows(shadow, options, passed, says):
+    result = GATES["shadow"](evidence(champion=0.5, shadow=shadow), **options)
+    assert (result.passed, says in result.sentence) == (passed, True), result.sentence
+
+
+def test_where_a_person_is_asked_first_the_shadow_is_asked_again_then():
+    waits = evidence(champion=0.5, waits=True)
+    result = GATES["shadow"](waits, required=1)
+    assert result.passed
+    assert "asked again at `nocturne approve`" in result.sentence
+    broken = dataclasses.replace(waits, shadow=Shadowed(rows=9, failed=9))
+    assert not GATES["shadow"](broken).passed

@@ -47,6 +47,15 @@ def rollback(place, promotions, night):
     return promotions.rollback(night)
 
 
+def demote(place, promotions, night):
+    """What a night's probation does: its rerun goes back from the same champion."""
+    state = promotions.state()
+    if night.request in state.requests:
+        return promotions.answer(night.request)
+    found = {"version": "2", "predecessor": "1", "rows": 120, "look": 1}
+    return promotions.demote(state.champion, state.past[-1], night, found)
+
+
 def approve(place, promotions, night):
     return promotions.approve(night, NEW)
 
@@ -63,6 +72,7 @@ ACTIONS = {
     "promote": promote,
     "keep": keep,
     "rollback": rollback,
+    "demote": demote,
     "approve": approve,
     "reject": reject,
     "mend": mend,

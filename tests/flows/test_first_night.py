@@ -33,6 +33,8 @@ def test_every_gate_quotes_its_numbers(first_night):
 def test_the_seconds_of_every_step_are_recorded(first_night):
     steps = first_night.record["seconds"]
     assert {"ingest", "validate", "prepare", "train", "evaluate", "register"} <= steps.keys()
+    assert "probation" in steps
+    assert first_night.record["probation"] is None  # a first version replaced nobody
 
 
 def test_the_report_stands_alone(first_night):

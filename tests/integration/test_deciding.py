@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from flows import promotion, records, status
+from infra.local import LocalStorage
 from model_registry.asking import Facts
 from model_registry.errors import RegistryError, RegistryUnreachable
 from model_registry.outcomes import PromotionRefused
+from tasks import shadow_findings
 from tasks.config import Pipeline
 from tasks.promotions import open_promotions, seen_by
 from tasks.references import GateResult, Registered, Verdict
@@ -172,6 +174,45 @@ def test_a_person_is_asked_where_the_policy_says_so(home):
     champion = status.status_of(pipeline())["champion"]
     assert (champion["version"], champion["by"], champion["reason"]) == ("2", "ada", "because")
     assert records.explanation_of(pipeline(), None).facts["digests"] == {"test": "5d5d"}
+
+
+def shadowed(home, version, champion, **found):
+    """What the server wrote down of a challenger beside a champion."""
+    given = {"rows": 500, "failed": 0, "agreement": 0.9, "total_variation": 0.1, "error": ""}
+    beside = {"version": champion, "digest": home.registry.version("toys", champion).digest}
+    times = {"milliseconds_a_row": {"p50": 1.0}, "champion_milliseconds_a_row": {"p50": 1.0}}
+    content = {"version": version, "champion": beside, **given, **times, **found}
+    shadow_findings.write(LocalStorage(home.folder / "store"), "toys", content)
+
+
+def test_a_person_s_yes_is_asked_what_live_traffic_showed(home):
+    policy = {"approval": "required"}
+    night(home, "a", 1)
+    waits = night(home, "b", 2, **policy)
+    shadowed(home, "2", "1", failed=4)
+    with pytest.raises(PromotionRefused, match=r"shadow.*4 of 504 live rows without an answer"):
+        by_hand("approve", **policy)
+    assert home.production() == (["1"], "1")
+    assert records.history_of(pipeline())[-1]["kind"] == "refused: shadow"
+    assert status.status_of(pipeline())["waiting"] == [waits["version"]]  # it waits on
+    shadowed(home, "2", "1")
+    told = by_hand("approve", **policy)
+    assert told["shadow"].startswith("0 of 500 live rows without an answer, 90.0%")
+    assert told["reason"] == f"because; shadow: {told['shadow']}"
+    assert home.production() == (["2"], "2")
+
+
+def test_findings_beside_another_champion_are_none_and_the_story_shows_those_that_count(home):
+    night(home, "a", 1)
+    night(home, "b", 2)
+    night(home, "c", 3, approval="required")
+    shadowed(home, "3", "1", failed=4)
+    assert records.explanation_of(pipeline(), "3").live == ""
+    assert by_hand("approve", "3", approval="required")["shadow"].startswith("no shadow traffic")
+    night(home, "d", 4, approval="required")
+    shadowed(home, "4", "3", agreement=0.2)
+    said = list(records.explanation_of(pipeline(), "4").sentences())
+    assert any("on live rows: it disagrees with the champion" in line for line in said)
 
 
 def test_a_rollback_counts_while_mlflow_is_away_and_is_applied_when_it_is_back(

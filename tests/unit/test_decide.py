@@ -9,6 +9,7 @@ from tasks.decide import decide, evidence_of, slices_of
 from tasks.evaluate import evaluate
 from tasks.references import ChampionScores, Registered
 from tests import measured_night as made
+from tests.champions import pipeline_of
 
 REGISTERED = Registered(
     model="tickets",
@@ -97,3 +98,17 @@ def test_a_class_new_to_the_champion_comes_as_a_column_of_nan(night, tmp_path):
     assert evidence.new_classes == ("refund",)
     assert evidence.shared.names == ("billing", "login")
     assert int(evidence.shared.rows.sum()) == int((np.asarray(evidence.labels) != 2).sum())
+
+
+@pytest.mark.parametrize(("approval", "fits"), [("none", False), ("required", True)])
+def test_a_shadow_is_required_only_where_something_waits_to_be_shadowed(approval, fits):
+    from tasks.choices import check
+    from tasks.config import ConfigError
+
+    gates = ["finite", {"name": "shadow", "options": {"required": 1}}]
+    asked = pipeline_of(gates=gates, policy={"approval": approval})
+    if fits:
+        check(asked)
+    else:
+        with pytest.raises(ConfigError, match=r"needs `policy\.approval: required`"):
+            check(asked)

@@ -8,11 +8,24 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from tasks.notify import _send, announce, worth_telling
+from tasks.references import Probed
 from tests.measured_night import night
 from tests.servers import free_port
 
 # apprise reads its mail plugin, which asks for a module that Python 3.13 drops
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+DEMOTED = Probed(
+    pipeline="tickets",
+    logical_date="2026-04-01",
+    version="7",
+    since=9,
+    predecessor="6",
+    demoted=True,
+    of=7,
+    reason="demoted by probation: 0.7 against 0.8",
+)
 
 
 @contextmanager
@@ -70,11 +83,18 @@ def test_addresses_that_fail_are_warnings_without_their_secrets(caplog):
             ["tickets, night 2026-04-01: data refused"],
         ),
         ({"outcome": "kept"}, None, []),
+        (
+            {"outcome": "kept", "probation": DEMOTED},
+            None,
+            ["tickets, night 2026-04-01: v7 demoted, v6 serves again"],
+        ),
         ({"outcome": "skipped"}, "champion v6 is old", ["tickets: champion too old"]),
     ],
 )
 def test_people_hear_what_they_should_be_woken_for(facts, old, titles):
-    assert [title for title, _ in worth_telling(night(**facts), old)] == titles
+    told = worth_telling(night(**facts), old)
+    assert [title for title, _, _ in told] == titles
+    assert all(said for _, said, _ in told)
 
 
 def test_the_webhook_hears_the_whole_night_without_secrets():

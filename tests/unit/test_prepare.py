@@ -11,9 +11,10 @@ import pytest
 from infra.local import LocalStorage
 from tasks.config import Pipeline
 from tasks.datasets import snapshots
+from tasks.datasets.contents import write_rows
 from tasks.datasets.errors import DataError
 from tasks.preparation import SPLITS, digest_of_rows, encode
-from tasks.prepare import prepare, prepared_in, read_rows, write_rows
+from tasks.prepare import prepare, prepared_in, read_rows
 from tasks.ragged import Examples
 from tasks.references import Snapshot
 from tasks.sequences.preprocessor import preprocessor_from_json
@@ -203,7 +204,7 @@ def test_a_night_killed_while_writing_leaves_nothing_that_counts(tmp_path, stora
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.prepare.write_rows", killed)
+        patch.setattr("tasks.datasets.contents.write_rows", killed)
         with pytest.raises(KeyboardInterrupt):
             prepared_in(tmp_path / "work", pipeline(), snapshot, storage)
     assert list((tmp_path / "work").iterdir()) == []

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.datasets.contents import write_rows
 from tasks.evaluation.suspects import suspects, table
-from tasks.prepare import write_rows
 from tasks.ragged import Examples, Ragged
 from tasks.references import Prepared, Trained
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from serving.access import Access, BindRefused
+from serving.access import Access, BindRefused, RootRefused, refuse_root
 from serving.limits import Refusal
 
 NONE, TOKEN = SecretStr(""), SecretStr("s3cret")
@@ -61,3 +61,10 @@ def test_a_foreign_host_is_refused(host, expected):
 )
 def test_a_page_of_elsewhere_may_not_ask(origin, expected):
     assert status(Access.of("127.0.0.1", NONE, ""), origin=origin) == expected
+
+
+def test_the_superuser_is_refused_unless_that_is_allowed():
+    with pytest.raises(RootRefused, match=r"uid 0; run it as a user.*NOCTURNE_SERVE_AS_ROOT=1"):
+        refuse_root(0, allowed=False)
+    refuse_root(0, allowed=True)
+    refuse_root(1000, allowed=False)

@@ -1,6 +1,7 @@
 """What is kept of live traffic: bounded, redacted, in the agreed schema; and the shadow's tally."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from infra.local import LocalStorage
+from model_registry.state import Champion
 from serving.engine import Answers
 from serving.metrics import Metrics
 from serving.protocol import Shape
@@ -111,6 +113,70 @@ def test_the_shadow_is_told_against_the_champion_and_read_back(store):
     assert found["score_shift"] == {"no": 0.5, "yes": -0.5}
     assert found["milliseconds_a_row"]["p99"] > 0
     assert shadow_findings.read(store, "toys", "5") is None
+
+
+class Failing(Fixed):
+    def answer(self, rows):
+        raise RuntimeError("out of order")
+
+
+@pytest.mark.parametrize("challenger", [Failing("4", None), Fixed("4", [np.nan, 0.5])])
+def test_rows_that_the_challenger_leaves_without_a_finite_answer_are_counted(store, challenger):
+    champion = Fixed("3", [0.25, 0.75])
+    shadow = Shadow("toys", SimpleNamespace(challenger=challenger), store, 1.0, Metrics())
+
+    async def main():
+        shadow.offer(["a", "b", "c"], champion.answer(["a", "b", "c"]))
+        await shadow.answer_some()
+        await shadow.report()
+
+    asyncio.run(main())
+    now = Champion("3", champion.digest, 7)
+    found = shadow_findings.beside(store, "toys", "4", now)
+    assert (found.rows, found.failed) == (0, 3)
+    other = Champion("5", "5" * 64, 9)
+    assert shadow_findings.beside(store, "toys", "4", other) is None
+    assert shadow_findings.beside(store, "toys", "6", now) is None
+
+
+def test_both_are_timed_on_the_same_rows(store):
+    class Slow(Fixed):
+        def answer(self, rows):
+            time.sleep(0.05)
+            return super().answer(rows)
+
+    champion = Fixed("3", [0.25, 0.75])
+    slot = SimpleNamespace(challenger=Slow("4", [0.25, 0.75]))
+    shadow = Shadow("toys", slot, store, 1.0, Metrics())
+
+    async def main():
+        shadow.offer(["a b"], champion.answer(["a b"]))
+        await shadow.answer_some()
+        await shadow.report()
+
+    asyncio.run(main())
+    found = shadow_findings.beside(store, "toys", "4", Champion("3", champion.digest, 7))
+    assert found.milliseconds > 50
+    assert 0 < found.champion_milliseconds < 50
+    assert found.times_as_long > 1
+
+
+def test_a_challenger_that_cannot_be_loaded_is_written_down_with_the_reason(store):
+    live = Fixed("3", [0.25, 0.75])
+    wanted = Champion("4", "4" * 64, 8)
+    slot = SimpleNamespace(challenger=None, live=live, unshadowed=(wanted, "digest mismatch"))
+    shadow = Shadow("toys", slot, store, 1.0, Metrics())
+
+    async def main():
+        watching = asyncio.create_task(shadow.run())
+        while shadow.tally is None:
+            await asyncio.sleep(0.05)
+        watching.cancel()
+        await shadow.report()
+
+    asyncio.run(main())
+    found = shadow_findings.beside(store, "toys", "4", Champion("3", live.digest, 7))
+    assert (found.rows, found.error) == (0, "digest mismatch")
 
 
 def test_without_a_challenger_nothing_waits(store):
