@@ -123,7 +123,7 @@ def told_once(expected: type[Exception]) -> Iterator[None]:
     def other(record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], expected))
 
-    handlers = logging.getLogger("prefect").handlers[:]  # its console; its API hears everything
+    handlers = logging.getLogger().handlers[:]  # the console; its API hears everything
     for handler in handlers:
         handler.addFilter(other)
     try:

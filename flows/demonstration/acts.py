@@ -19,7 +19,7 @@ SATURDAY, SUNDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (
 )
 HISTORY_DAYS = 12
 ROWS_A_DAY = 800  # answered before a day is judged
-DAY_SECONDS = 120.0  # patience for them
+DAY_SECONDS = 300.0  # patience for them, and for the server to be ready
 
 
 def first_night(play: Play) -> None:
