@@ -41,8 +41,8 @@ def served(play: Play, url: str) -> None:
     """Clients begin, and are answered."""
     why = "The scoring server follows the ledger; clients ask all along, until the last act."
     with play.act("Served under load", why):
-        play.story.acts[-1].commands.append(f"nocturne serve {play.conf.name}")
-        play.teller.aside(f"nocturne serve listens on {url}; twelve clients begin")
+        play.say_command("serve", "--host", "127.0.0.1", "--port", "0")
+        play.teller.aside(f"it listens on {url}; twelve clients begin")
         ready = play.wait(lambda: _ready(url), DAY_SECONDS)
         play.promise("the server makes v1 ready", kept=ready == "1", found=f"live: v{ready}")
         play.crowd.day = SUNDAY
@@ -101,8 +101,7 @@ def retrained(play: Play) -> None:
             kept=code == 0 and night.outcome == "promoted" and night.champion_after == "2",
             found=f"exit code {code}, {night.outcome}, champion v{night.champion_after}",
         )
-        play.event("v2 promoted", "good")
-        play.live("2")
+        play.live("2", "v2 promoted", "good")
         play.crowd.day = THURSDAY
         _day_passes(play, THURSDAY)
         play.no_failure()
@@ -160,12 +159,11 @@ def rolled_back(play: Play) -> None:
     with play.act("Rolled back, and forward again", why):
         code, _ = play.nocturne("rollback", "--reason", "a drill: back to the version before")
         play.promise("the rollback is done", kept=code == 0, found=f"exit code {code}")
-        play.event("rolled back", "warn")
-        play.live("1")
+        play.live("1", "rolled back to v1", "warn")
         time.sleep(5)
         code, _ = play.nocturne("promote", "2", "--reason", "the drill is over")
         play.promise("a person promotes v2 again", kept=code == 0, found=f"exit code {code}")
-        play.live("2")
+        play.live("2", "v2 promoted by hand", "good")
         time.sleep(5)
         _still(play, "2")
 

@@ -85,10 +85,14 @@ class Play:
 
     def nocturne(self, verb: str, *options: str) -> tuple[int, str]:
         """Run a verb on the pipeline; exit code and answer."""
+        self.say_command(verb, *options)
+        return self.stage.nocturne(verb, str(self.conf), *options)
+
+    def say_command(self, verb: str, *options: str) -> None:
+        """Tell that a verb runs, as a user writes it."""
         said = " ".join(["nocturne", verb, os.path.relpath(self.conf), *map(_quoted, options)])
         self.story.acts[-1].commands.append(said)
         self.teller.command(said)
-        return self.stage.nocturne(verb, str(self.conf), *options)
 
     def night(self, day: date) -> tuple[int, Night]:
         """Run a night; exit code and record.
@@ -144,20 +148,25 @@ class Play:
         self.story.history = found
         return found
 
-    def live(self, version: str) -> float:
-        """Wait until clients are answered by a version; seconds since the ledger decided so.
+    def live(self, version: str, decision: str, tone: Tone) -> None:
+        """Wait until clients are answered by the version that the ledger named last.
+
+        Args:
+            version: The champion now.
+            decision: What made it so, in a word or two.
+            tone: Of the decision.
 
         Raises:
             BrokenPromise: it does not come.
         """
         decided = datetime.fromisoformat(self.history()[-1]["at"]).timestamp() - self._zero
+        self.event(decision, tone, decided)
         first = self.wait(lambda: self._first(version, decided), SWAP_SECONDS)
         kept = first is not None
         seconds = (first or self.clock()) - decided
         found = f"{seconds:.1f} s after the ledger's entry" if kept else f"not in {seconds:.0f} s"
         self.promise(f"the running server answers with v{version}", kept=kept, found=found)
         self.event(f"v{version} live", "calm", decided + seconds)
-        return seconds
 
     def _first(self, version: str, since: float) -> float | None:
         """When a version's first answer came since a decision."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tasks.evaluation.page import image, page
 from tasks.evaluation.style import Picture
 
 TEMPLATE = Path(__file__).parent / "templates" / "demonstration.html.j2"
+FEW_ROWS = 50  # that a version answered of a day; fewer say nothing
 NARROWEST_SECONDS, MOST_BUCKETS = 1.0, 180
 
 
@@ -34,6 +36,7 @@ def render(story: Story) -> str:
         {"clock": _clock, "count": "{:,}".format},
         story=story,
         broken=story.broken,
+        events=sorted(story.events, key=lambda one: one.at),
         promises=sum(len(act.promises) for act in story.acts),
         minutes=f"{story.acts[-1].ended / 60:.1f}" if story.acts else "0",
         tiles=_tiles(story, served),
@@ -51,7 +54,7 @@ def drawn(story: Story, served: list[Term]) -> list[Picture]:
     if story.asked:
         width = _width(story)
         found.append(pictures.load(rates(story.asked, width), served, width))
-    measured = accuracies(story.asked)
+    measured = [one for one in accuracies(story.asked) if one.rows >= FEW_ROWS]
     if measured:
         found.append(pictures.accuracy(measured, story.drift))
     if any(one.smallest is not None for one in story.watched):
@@ -78,9 +81,10 @@ def _tiles(story: Story, served: list[Term]) -> list[dict[str, str]]:
         median, slow = np.quantile(milliseconds, (0.5, 0.99))
         note = f"median {median:.1f} ms, while nights trained beside"
         tiles.append(_tile("p99 latency", f"{slow:.0f} ms", note))
-    decided = ("promoted", "kept", "failed")
-    counts = {word: sum(night.outcome == word for night in story.nights) for word in decided}
-    note = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    ends = Counter(
+        f"refused by {n.refused_by}" if n.refused_by else n.outcome for n in story.nights
+    )
+    note = ", ".join(f"{count} {word}" for word, count in ends.items())
     tiles.append(_tile("nights", str(len(story.nights)), note or "none"))
     return tiles
 

@@ -117,7 +117,7 @@ def load(found: Rates, served: Sequence[Term], width: float) -> Picture:
                 axes.axvline(term.began, color=MUTED, linewidth=1, linestyle="--")
             middle = {"ha": "center", "va": "bottom", "fontsize": 8.5, "color": MUTED}
             top = upper.get_xaxis_transform()
-            upper.text(term.began, 1.01, f"v{term.version} live", transform=top, **middle)
+            upper.text(term.began, 1.01, f"v{term.version}", transform=top, **middle)
         _minutes(lower)
         handles = [axes.get_legend_handles_labels() for axes in (upper, lower)]
         drawn, names = (list(chain(*parts)) for parts in zip(*handles, strict=True))
