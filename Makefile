@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 CONF ?= conf/support_tickets.yaml
 
-.PHONY: help install retrain test test-all lint ui schedule clean
+.PHONY: help install retrain demo test test-all lint ui schedule clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ install: .venv/.installed  ## the pinned environment in .venv
 
 retrain: install  ## one whole night on the embedded data, no server to start (exit 3: champion kept)
 	@$(BIN)/nocturne retrain $(CONF) $(ARGS) || test $$? -eq 3
+
+demo: install  ## the whole story on generated data: served, drifted, retrained, swapped live; ends with a page
+	@$(BIN)/nocturne demo $(ARGS)
 
 test: install  ## the tests that every change runs, about 17 minutes on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

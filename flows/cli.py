@@ -127,7 +127,8 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
     from flows import retraining
 
     try:
-        return retraining.retrain(pipeline, day.date() if day else None, force=force)
+        with console.told_once(retraining.NightFailed):
+            return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night
 

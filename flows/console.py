@@ -117,6 +117,23 @@ def showing(*, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
+def told_once(expected: type[Exception]) -> Iterator[None]:
+    """Keep Prefect from printing the traceback of an end that the verb itself tells in words."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], expected))
+
+    handlers = logging.getLogger().handlers[:]  # the console; its API hears everything
+    for handler in handlers:
+        handler.addFilter(other)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(other)
+
+
+@contextmanager
 def exit_codes(*, as_json: bool = False) -> Iterator[None]:
     """Turn every error into one clear line and the exit code that says its kind.
 

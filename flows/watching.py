@@ -1,4 +1,4 @@
-"""The verbs beside the night: Production over a batch, and what live inputs look like."""
+"""The verbs beside the night: a batch, what live inputs look like, and a demonstration of all."""
 
 from __future__ import annotations
 
@@ -103,6 +103,25 @@ def probation(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) -
         facts = found.model_dump(mode="json") if found else nobody
         answer(facts, as_json=as_json, table=lambda: show_facts({"probation": facts["reason"]}))
         raise typer.Exit(console.REFUSED if found and found.demoted else console.DONE)
+
+
+@app.command()
+def demo(*, as_json: Json = False) -> None:
+    """See it all in some minutes: a night, serving under load, drift, alarm, retraining, poison.
+
+    Runs this very command on generated tickets in a store of its own, `.nocturne/demo`, which
+    each run begins afresh: the first night is promoted and served while clients ask; the
+    language changes and monitoring raises an alarm; a retrained version takes over live; a
+    poisoned batch is refused by the contract and a poisoned model by the gates; a rollback
+    reaches the clients. Every act checks itself, and a page with plots tells the story.
+    Exit code 1 when a promise was not kept.
+    """
+    with exit_codes(as_json=as_json):
+        from flows.demonstration.running import demonstrate
+
+        told = demonstrate(quiet=as_json)
+        answer(told, as_json=as_json, table=lambda: None)
+        raise typer.Exit(console.DONE if told["kept"] else console.FAILED)
 
 
 def _show_day(found: Watched) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -121,6 +122,25 @@ def is_loopback(host: str) -> bool:
 def taken(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers by name; of several the last."""
     return dict(headers)
+
+
+def day_of(headers: Mapping[bytes, bytes]) -> date | None:
+    """The day that a request says it counts for; None where it says nothing.
+
+    Raises:
+        Refusal: 400, the header X-Logical-Date is no date.
+    """
+    given = headers.get(b"x-logical-date")
+    if given is None:
+        return None
+    try:
+        return date.fromisoformat(given.decode("latin-1"))
+    except ValueError:
+        raise Refusal(
+            400,
+            f"X-Logical-Date {given[:40]!a}: must be an ISO date such as 2026-01-31",
+            field="X-Logical-Date",
+        ) from None
 
 
 def _name(host: str) -> str:

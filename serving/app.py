@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from serving import inference_protocol, places, protocol
-from serving.access import Access, taken
+from serving.access import Access, day_of, taken
 from serving.batching import Batcher
 from serving.body import Message, Receive, body_of
 from serving.canary import Canary
@@ -55,7 +56,7 @@ CODES = {
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
-Heard = Callable[[list[Row], Answers], None]
+Heard = Callable[[list[Row], Answers, date | None], None]
 
 
 class App:
@@ -69,7 +70,8 @@ class App:
         access: Who may ask.
         metrics: Told of every answer.
         place: Knows the other processes here.
-        heard: Told rows and answers of every answered request; must be quick.
+        heard: Told rows, answers and named day of every answered request; must be quick.
+        days_named: Whether a request may name the day it counts for.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class App:
         access: Access,
         metrics: Metrics,
         place: Places,
-        heard: Heard = lambda _rows, _answers: None,
+        heard: Heard = lambda _rows, _answers, _day: None,
+        *,
+        days_named: bool = False,
     ) -> None:
         self.draining = False
         self._name = name
@@ -92,6 +96,7 @@ class App:
         self._metrics = metrics
         self._place = place
         self._heard = heard
+        self._days_named = days_named
         self._infer_path = f"/v2/models/{name}/infer"
         self._rest = Starlette(routes=self._routes())
 
@@ -120,6 +125,7 @@ class App:
     async def _score(
         self, path: str, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> int:
+        day = day_of(headers) if self._days_named else None
         body = await body_of(headers, receive)
         began = time.perf_counter()
         live = self._live()
@@ -133,7 +139,7 @@ class App:
             content = inference_protocol.answer(self._name, answers)
         self._metrics.seconds.observe(time.perf_counter() - began)
         await self._send(send, 200, content, version=answers.engine.version)
-        self._heard(rows, answers)
+        self._heard(rows, answers, day)
         return 200
 
     def _live(self) -> Engine:

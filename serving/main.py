@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Coroutine
+from datetime import date
 from typing import Any
 
 from pydantic import SecretStr
@@ -76,7 +77,8 @@ class _Running:
         share = self.serving.shadow_share if shadows else 0.0
         self.shadow = Shadow(pipeline.name, self.slot, store, share, self.metrics)
         parts = (self.slot, self.canary, self.batcher, self.access, self.metrics, self.place)
-        self.app = App(pipeline.name, *parts, heard=self._heard)
+        by_request = self.serving.log_day == "request"
+        self.app = App(pipeline.name, *parts, heard=self._heard, days_named=by_request)
 
     async def run(self, *, shared: bool) -> None:
         """Listen, look at the ledger, answer; then drain and write down what is left."""
@@ -111,9 +113,9 @@ class _Running:
     def _drain(self) -> None:
         self.app.draining = True
 
-    def _heard(self, rows: list[Row], answers: Answers) -> None:
+    def _heard(self, rows: list[Row], answers: Answers, day: date | None) -> None:
         self.metrics.answered(answers)
-        self.log.offer(rows, answers)
+        self.log.offer(rows, answers, day)
         self.shadow.offer(rows, answers)
 
 

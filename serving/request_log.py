@@ -11,7 +11,7 @@ import logging
 import random
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -52,8 +52,14 @@ class RequestLog:
         self._offered = 0
         self._random = random.Random()  # noqa: S311 - a sample, no secret
 
-    def offer(self, rows: Sequence[Row], answers: Answers) -> None:
-        """Maybe keep some of the rows of one answered request."""
+    def offer(self, rows: Sequence[Row], answers: Answers, day: date | None = None) -> None:
+        """Maybe keep some of the rows of one answered request.
+
+        Args:
+            rows: Of the request.
+            answers: To them.
+            day: That they count for; today where None.
+        """
         most = self._serving.log_rows
         if not most:
             return
@@ -62,11 +68,11 @@ class RequestLog:
                 continue
             self._offered += 1
             if len(self._rows) < most:
-                self._rows.append(self._entry(row, index, answers))
+                self._rows.append(self._entry(row, index, answers, day))
                 continue
             at = self._random.randrange(self._offered)
             if at < most:
-                self._rows[at] = self._entry(row, index, answers)
+                self._rows[at] = self._entry(row, index, answers, day)
 
     async def run(self) -> None:
         """Flush for ever; a store that takes nothing costs only these rows."""
@@ -96,13 +102,14 @@ class RequestLog:
             table = pa.Table.from_pylist(written, live_inputs.schema())
             live_inputs.append(self._store, self._pipeline, day, table)
 
-    def _entry(self, row: Row, index: int, answers: Answers) -> dict[str, Any]:
+    def _entry(self, row: Row, index: int, answers: Answers, day: date | None) -> dict[str, Any]:
         engine, at = answers.engine, answers.first + index
         inputs = answers.inputs.take(np.array([at]))
         text = engine.shape.kind == "text"
         probabilities = answers.probabilities[index]
+        now = datetime.now(UTC)
         return {
-            "time": datetime.now(UTC),
+            "time": datetime.combine(day, now.timetz()) if day else now,
             "version": engine.version,
             "label": engine.classes[int(probabilities.argmax())],
             "probabilities": probabilities,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tasks.frozen import Frozen, Share
 
+LogDay = Literal["arrival", "request"]
 Redaction = Literal["nothing", "identifiers", "everything"]
 
 
@@ -22,6 +23,11 @@ class Serving(Frozen):
         1_000, ge=0, description="Most rows that one flush of the log holds; 0: no log."
     )
     log_seconds: float = Field(60.0, ge=1, description="Between two flushes of the log.")
+    log_day: LogDay = Field(
+        "arrival",
+        description="The day that a logged row counts for: of its arrival, or the one that its "
+        "request names in the header X-Logical-Date, for traffic that is replayed or came late.",
+    )
     redact: Redaction = Field(
         "identifiers",
         description="Of logged text: nothing, identifiers (addresses, links, names, numbers), or "

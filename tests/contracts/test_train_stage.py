@@ -28,7 +28,9 @@ def prepared(tmp_path):
     home = tmp_path / "toy" / "prepared" / "key"
     for number, (split, rows) in enumerate({"train": 30, "validation": 10, "test": 5}.items()):
         order_rows(rows, seed=number).save(home / split)
-    words = pd.DataFrame({"text": ["the cat sat on every warm mat", "the dog ran off with no hat"] * 4})
+    words = pd.DataFrame(
+        {"text": ["the cat sat on every warm mat", "the dog ran off with no hat"] * 4}
+    )
     state = fit_preprocessor("text", Preprocessing(), words).to_json()
     (home / "preprocessor.json").write_text(json.dumps(state))
     return Prepared(

@@ -1,9 +1,11 @@
 """Who may ask, and where a server may listen."""
 
+from datetime import date
+
 import pytest
 from pydantic import SecretStr
 
-from serving.access import Access, BindRefused, RootRefused, refuse_root
+from serving.access import Access, BindRefused, RootRefused, day_of, refuse_root
 from serving.limits import Refusal
 
 NONE, TOKEN = SecretStr(""), SecretStr("s3cret")
@@ -68,3 +70,13 @@ def test_the_superuser_is_refused_unless_that_is_allowed():
         refuse_root(0, allowed=False)
     refuse_root(0, allowed=True)
     refuse_root(1000, allowed=False)
+
+
+def test_a_request_may_name_its_day_and_nothing_else():
+    assert day_of({}) is None
+    assert day_of({b"x-logical-date": b"2026-01-31"}) == date(2026, 1, 31)
+    for given in (b"yesterday", b"", b"2026-02-30", b"\xff" * 900):
+        with pytest.raises(Refusal, match="X-Logical-Date") as refused:
+            day_of({b"x-logical-date": given})
+        assert refused.value.status == 400
+        assert len(refused.value.message) < 300

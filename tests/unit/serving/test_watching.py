@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +74,17 @@ def test_a_flush_holds_a_uniform_sample_of_bounded_size(store):
 def test_without_share_or_bound_nothing_is_kept(store):
     assert logged(store, {"log_share": 0.0}, ["a"] * 20) == []
     assert logged(store, {"log_rows": 0}, ["a"] * 20) == []
+
+
+def test_rows_count_for_the_day_that_their_request_names(store):
+    engine, day = Fixed("3", [0.25, 0.75]), date(2026, 1, 31)
+    log = RequestLog("toys", store, Serving(), Metrics())
+    for text, named in (("late", day), ("prompt", None)):
+        log.offer([text], engine.answer([text]), named)
+    asyncio.run(log.flush())
+    found = {at: live_inputs.read(store, "toys", at).to_pylist() for at in (day, TODAY)}
+    assert [row["text"] for row in found[day]] == ["late"]
+    assert [row["text"] for row in found[TODAY]] == ["prompt"]
 
 
 def test_a_store_that_takes_nothing_costs_only_the_rows(tmp_path):
