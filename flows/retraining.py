@@ -237,19 +237,22 @@ class _Steps:
             registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
-            looks = seen.looks.get(prepared.test_digest, 0)
+            wear = seen.looks.wear(prepared.test_digest, prepared.test_sketch)
             verdict = decide(
-                pipeline, prepared, trained, evaluation, champion, registered, looks=looks
+                pipeline, prepared, trained, evaluation, champion, registered, wear=wear
             )
             facts["verdict"] = verdict
             self.lease.check()
-            facts |= self._concluded(snapshot, evaluation, registered, seen.champion, verdict)
+            facts |= self._concluded(
+                snapshot, prepared, evaluation, registered, seen.champion, verdict
+            )
             failpoint("after_promote")
         facts |= evaluation.in_production(promoted=facts["outcome"] == "promoted")
 
     def _concluded(
         self,
         snapshot: Snapshot,
+        prepared: Prepared,
         evaluation: Evaluation,
         registered: Registered,
         expected: Champion | None,
@@ -262,6 +265,7 @@ class _Steps:
             evaluation,
             verdict,
             data_digest=snapshot.digest,
+            test_sketch=prepared.test_sketch,
             run_id=self.facts["run_id"],
         )
         return conclude(self.pipeline, self.day, registered, expected, verdict, rests_on)
