@@ -16,6 +16,7 @@ from flows.kept import KeptSteps
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.stopping import NightStopped, stoppable
+from infra import memory
 from infra.failpoints import failpoint
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
@@ -81,7 +82,10 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     storage = open_storage(settings)
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     day = logical_date or missed.logical_day(scheduled, pipeline.schedule)
-    with holding(pipeline.name, day, storage, flow_run_id=flow_run.id) as lease, stoppable():
+    held = holding(
+        pipeline.name, day, storage, lasts=settings.lease_seconds, flow_run_id=flow_run.id
+    )
+    with held as lease, stoppable():
         reap(pipeline.name, settings, storage, own=lease.held)
         finished = None if force else nights.load(pipeline.name, day, storage)
         if finished is not None and finished.outcome != "failed":
@@ -153,7 +157,8 @@ class _Steps:
             raise
         except Exception as error:
             logger.debug("night %s broke", self.day, exc_info=True)
-            self.facts |= {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+            reason = memory.explained(f"{type(error).__name__}: {error}")
+            self.facts |= {"outcome": "failed", "reason": reason}
             if not isinstance(error, RegistryUnreachable):
                 self.kept.forget("champion", "register")  # they may be why
         self._report()
@@ -243,6 +248,7 @@ class _Steps:
             )
             facts["verdict"] = verdict
             self.lease.check()
+            failpoint("before_promote")
             facts |= self._concluded(
                 snapshot, prepared, evaluation, registered, seen.champion, verdict
             )
