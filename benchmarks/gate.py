@@ -27,6 +27,7 @@ from benchmarks.gate_nights import (
     Investing,
     Skill,
     better_by,
+    changing_year,
     fallen,
     nights,
     year,
@@ -206,6 +207,22 @@ def wear(sets: int) -> list[Row]:
     return table
 
 
+def changing(years: int) -> list[Row]:
+    """False promotions in years in which some of 2,000 test rows are new every night.
+
+    A year's bound is alpha for each set's worth of rows that it saw.
+    """
+    table = []
+    for new in (0, 1, 20, 100, 400, 2_000):
+        found = [
+            np.mean([changing_year(new, by_row=by_row, seed=seed) for seed in range(years)])
+            for by_row in (False, True)
+        ]
+        bound = ALPHA * (1 + 364 * new / 2_000)
+        table.append((f"{new:,}", *(f"{one:.2f}" for one in found), f"{bound:.2f}"))
+    return table
+
+
 LOOKS = (1, 2, 5, 10, 20, 30)
 
 
@@ -247,6 +264,7 @@ HEADS: dict[str, tuple[str, ...]] = {
         *("rule", "A/A: sets that promote", "A/A: promotions", "A/A: optimism, points"),
         *("varied: promotions to a worse one", "varied: skill gained, points"),
     ),
+    "changing": ("rows new each night", "counted by set", "counted by row (ours)", "bound"),
 }
 
 
@@ -258,6 +276,7 @@ MAKERS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "rows": (rows_needed, 100),
     "power": (power, 300),
     "wear": (wear, 40),
+    "changing": (changing, 40),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_registry.gates import Evidence
-from model_registry.spending import level_of
+from model_registry.spending import Looks, level_of, sketch_of
 from model_registry.statistics import Difference
 
 ALPHA, LIFE = 0.05, 30
@@ -203,6 +203,39 @@ def year(
             champion, best = challenger, skill
     score = float(champion.mean() - easy.mean())
     return Year(promotions, worse, 100 * (score - best), 100 * best)
+
+
+def changing_year(
+    new: float, *, by_row: bool, seed: int, looks: int = 365, rows: int = 2_000
+) -> int:
+    """False promotions in a year in which each night replaces some of the test rows.
+
+    Args:
+        new: Rows replaced a night, on average; the oldest go.
+        by_row: Looks are counted by row, as nights do; else by set, where any change makes the
+            set new.
+        seed: Of rows and models, all of the same skill.
+        looks: Nights.
+        rows: Of each test set.
+    """
+    rng = np.random.default_rng(seed)
+    easy = rng.beta(*EASE, rows)
+    names = [f"{one:012x}" for one in rng.integers(1 << 48, size=rows)]
+    champion, known, promotions, due = rng.random(rows) < easy, Looks(), 0, 0.0
+    for night in range(looks):
+        due += new if night else 0
+        count, due = int(due), due % 1
+        fresh = rng.beta(*EASE, count)
+        easy = np.concatenate([easy[count:], fresh])
+        champion = np.concatenate([champion[count:], rng.random(count) < fresh])
+        names = [*names[count:], *(f"{one:012x}" for one in rng.integers(1 << 48, size=count))]
+        asked = (names[-1], sketch_of(names) if by_row else "")
+        level = known.wear(*asked).level(alpha=ALPHA, life=LIFE)
+        known.count(*asked)
+        challenger = rng.random(rows) < easy
+        if level and _passes(challenger, champion, level):
+            promotions, champion = promotions + 1, challenger
+    return promotions
 
 
 def _of_skill(

@@ -18,6 +18,7 @@ import numpy as np
 from flows.past_nights import Scored
 from model_registry import gates, statistics
 from model_registry.evidence import answers
+from model_registry.spending import Looks, Wear
 from tasks.config import ConfigError, Pipeline
 
 NEVER, NEVER_WHY = "never retrain", "the first night's model for ever"
@@ -90,13 +91,15 @@ def replay(pipeline: Pipeline, scored: Scored) -> list[Step]:
     from tasks.decide import verdict_of
 
     champion: int | None = None
-    looks: dict[str, int] = {}
+    looks = Looks()
     steps = []
     for night, day in enumerate(scored.days):
-        seen = looks.get(scored.digests[night], 0)
-        verdict = verdict_of(pipeline, _evidence(pipeline, scored, night, champion, seen))
+        asked = (scored.digests[night], scored.sketches[night])
+        verdict = verdict_of(
+            pipeline, _evidence(pipeline, scored, night, champion, looks.wear(*asked))
+        )
         if champion is not None:
-            looks[scored.digests[night]] = seen + 1
+            looks.count(*asked)
         before = champion
         champion = night if verdict.promote or champion is None else champion
         worse = before is not None and verdict.promote and _regrets(pipeline, scored, night, before)
@@ -121,7 +124,7 @@ def never(pipeline: Pipeline, scored: Scored) -> list[Step]:
 
 
 def _evidence(
-    pipeline: Pipeline, scored: Scored, night: int, champion: int | None, looks: int
+    pipeline: Pipeline, scored: Scored, night: int, champion: int | None, wear: Wear
 ) -> gates.Evidence:
     return gates.Evidence(
         labels=scored.labels[night],
@@ -133,7 +136,7 @@ def _evidence(
         confidence=pipeline.evaluation.confidence,
         samples=pipeline.evaluation.bootstrap_samples,
         seed=pipeline.seed,
-        looks=looks,
+        wear=wear,
         alpha=pipeline.policy.alpha,
         worn_after=pipeline.policy.worn_after,
         worn_stops=pipeline.policy.worn == "keep",

@@ -112,6 +112,7 @@ class Scored:
     Attributes:
         days: Of the nights.
         digests: Of each night's test rows.
+        sketches: Which rows these are.
         classes: Night to its classes; the last entry is that of the rows to come.
         labels: Night to `(rows,)` of its test rows.
         tests: Model and night to `(rows, classes)` of its test rows.
@@ -121,6 +122,7 @@ class Scored:
 
     days: Sequence[date]
     digests: Sequence[str]
+    sketches: Sequence[str]
     classes: Sequence[tuple[str, ...]]
     labels: Sequence[NDArray[np.int64]]
     tests: Mapping[tuple[int, int], Answers]
@@ -155,6 +157,7 @@ def score_nights(pipeline: Pipeline, nights: Sequence[PastNight]) -> Scored:
     return Scored(
         [night.day for night in nights],
         [night.prepared.test_digest for night in nights],
+        [night.prepared.test_sketch for night in nights],
         classes,
         [_indices(f, c) for f, c in zip(frames, classes[:-1], strict=True)],
         tests,

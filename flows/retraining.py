@@ -17,6 +17,7 @@ from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.stopping import NightStopped, stoppable
+from infra import memory
 from infra.failpoints import failpoint
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
@@ -82,7 +83,10 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     storage = open_storage(settings)
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     day = logical_date or missed.logical_day(scheduled, pipeline.schedule)
-    with holding(pipeline.name, day, storage, flow_run_id=flow_run.id) as lease, stoppable():
+    held = holding(
+        pipeline.name, day, storage, lasts=settings.lease_seconds, flow_run_id=flow_run.id
+    )
+    with held as lease, stoppable():
         reap(pipeline.name, settings, storage, own=lease.held)
         finished = None if force else nights.load(pipeline.name, day, storage)
         if finished is not None and finished.outcome != "failed":
@@ -154,7 +158,8 @@ class _Steps:
             raise
         except Exception as error:
             logger.debug("night %s broke", self.day, exc_info=True)
-            self.facts |= {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+            reason = memory.explained(f"{type(error).__name__}: {error}")
+            self.facts |= {"outcome": "failed", "reason": reason}
             if not isinstance(error, RegistryUnreachable):
                 self.kept.forget("champion", "register")  # they may be why
         self._report()
@@ -241,21 +246,25 @@ class _Steps:
             registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
         with self._timed("decide"):
-            looks = seen.looks.get(prepared.test_digest, 0)
+            wear = seen.looks.wear(prepared.test_digest, prepared.test_sketch)
             live = shadow_findings.beside(
                 self.storage, pipeline.name, registered.version, seen.champion
             )
             asked = (pipeline, prepared, trained, evaluation, champion, registered)
-            verdict = decide(*asked, looks=looks, shadow=live)
+            verdict = decide(*asked, wear=wear, shadow=live)
             facts["verdict"] = verdict
             self.lease.check()
-            facts |= self._concluded(snapshot, evaluation, registered, seen.champion, verdict)
+            failpoint("before_promote")
+            facts |= self._concluded(
+                snapshot, prepared, evaluation, registered, seen.champion, verdict
+            )
             failpoint("after_promote")
         facts |= evaluation.in_production(promoted=facts["outcome"] == "promoted")
 
     def _concluded(
         self,
         snapshot: Snapshot,
+        prepared: Prepared,
         evaluation: Evaluation,
         registered: Registered,
         expected: Champion | None,
@@ -268,6 +277,7 @@ class _Steps:
             evaluation,
             verdict,
             data_digest=snapshot.digest,
+            test_sketch=prepared.test_sketch,
             run_id=self.facts["run_id"],
         )
         return conclude(self.pipeline, self.day, registered, expected, verdict, rests_on)

@@ -1,7 +1,8 @@
-"""Named moments at which a test may let the process die, fail or wait: `NOCTURNE_FAILPOINT`.
+"""Named moments at which a test may let the process die, stop, fail or wait: `NOCTURNE_FAILPOINT`.
 
-`NOCTURNE_FAILPOINT=NAME:kill` (SIGKILL to itself), `NAME:raise` or `NAME:sleep`; without it, or
-under another name, a failpoint is one look at the environment.
+`NOCTURNE_FAILPOINT=NAME:kill` (SIGKILL to itself), `NAME:stop` (SIGSTOP, until somebody continues
+it), `NAME:raise` or `NAME:sleep`; without it, or under another name, a failpoint is one look at
+the environment.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def failpoint(name: str) -> None:
 
     Raises:
         FailpointReached: it asks for that.
-        ValueError: it asks for something that is neither kill, raise nor sleep.
+        ValueError: it asks for something that is none of these.
     """
     wanted, _, action = os.environ.get("NOCTURNE_FAILPOINT", "").partition(":")
     if wanted != name:
@@ -30,9 +31,11 @@ def failpoint(name: str) -> None:
     match action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         case "raise":
             raise FailpointReached(f"failpoint {name}")
         case "sleep":
             time.sleep(SLEEP_SECONDS)
         case _:
-            raise ValueError(f"NOCTURNE_FAILPOINT: {action!r} is none of kill, raise, sleep")
+            raise ValueError(f"NOCTURNE_FAILPOINT: {action!r} is none of kill, stop, raise, sleep")

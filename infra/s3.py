@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
+from infra.bounded import Overdue, within
 from infra.errors import AlreadyExists, NotFound, StorageError, Unreachable
 from infra.keys import checked, checked_prefix
 from infra.local import explained, probe, write_whole
@@ -19,9 +20,12 @@ Result = TypeVar("Result")
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 5
-READ_SECONDS = 15
+READ_SECONDS = 15  # from byte to byte
+ANSWER_SECONDS = 75  # all attempts of a request, whatever its answer does
+CHUNK_SECONDS = 20  # of a body; slower than 3 KiB a second is as good as cut
+SLOWEST_UPLOAD = 100_000  # bytes a second
 PAGE_KEYS = 1_000
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 _MISSING = {"404", "NoSuchKey"}
 _TAKEN = {"412", "PreconditionFailed"}
 _RACING = {"409", "ConditionalRequestConflict"}
@@ -33,7 +37,7 @@ class S3Storage:
 
     `if_absent` is a conditional write (`If-None-Match: *`); some services that speak S3 ignore
     it, which `honours_conditional_writes` finds out. Requests are tried three times and time
-    out, so that a dead service costs about a minute and never a night.
+    out, so that a dead, hanging or dripping service costs about a minute and never a night.
 
     Args:
         bucket: Name of an existing bucket.
@@ -73,7 +77,7 @@ class S3Storage:
             NotFound: nothing stands there.
             Unreachable: no whole answer after three attempts.
         """
-        return self._fetch("get", key, lambda body: bytes(body.read()))
+        return self._fetch("get", key, lambda body: b"".join(_chunks(body)))
 
     def download(self, key: str, path: Path) -> None:
         """Write what stands under a key to a file, which appears whole or not at all.
@@ -151,8 +155,9 @@ class S3Storage:
             body.seek(0)
             return self._client.put_object(**place, **condition, Body=body)
 
+        size = body.seek(0, io.SEEK_END)
         try:
-            self._ask(action, key, send)
+            self._ask(action, key, send, seconds=ANSWER_SECONDS + size / SLOWEST_UPLOAD)
         except AlreadyExists as error:
             # Our first attempt may have won and its answer been lost on the way.
             if not error.retried or not self._holds(key, body):
@@ -172,18 +177,22 @@ class S3Storage:
             answer = self._ask(action, key, lambda: self._client.get_object(**place))
             try:
                 return consume(answer["Body"])
-            except (*cut, boto.FlexibleChecksumError) as error:
+            except (*cut, boto.FlexibleChecksumError, Overdue) as error:
                 why = f"{type(error).__name__}: {error}"
         expected = answer["ContentLength"]
         raise self._unreachable(action, key, f"cut short of {expected} bytes; {why}")
 
-    def _ask(self, action: str, key: str, request: Callable[[], Result]) -> Result:
+    def _ask(
+        self, action: str, key: str, request: Callable[[], Result], *, seconds: float = 0
+    ) -> Result:
         """The answer to a request, or what went wrong in the words of a store."""
         from botocore import exceptions as boto
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return request()
+                return within(seconds or ANSWER_SECONDS, request)
+            except Overdue as error:
+                raise self._unreachable(action, key, str(error)) from None
             except boto.ClientError as error:
                 if error.response["Error"]["Code"] in _RACING and attempt < ATTEMPTS:
                     time.sleep(0.1 * attempt)
@@ -251,6 +260,11 @@ def _descriptions() -> Any:
 
 
 def _copy(body: Any, file: BinaryIO) -> None:
-    """Chunk by chunk; the read that finds the end checks length and checksum."""
-    while chunk := body.read(_CHUNK_BYTES):
+    for chunk in _chunks(body):
         file.write(chunk)
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    """Piece by piece, each in time; the read that finds the end checks length and checksum."""
+    while chunk := within(CHUNK_SECONDS, lambda: body.read(_CHUNK_BYTES)):
+        yield chunk

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Candidates trained at once."
     )
+    lease_seconds: float = Field(
+        150.0, ge=1, description="Without a sign of life, until a night is known as dead."
+    )
     s3_endpoint: str = Field("", description="Endpoint of an S3 service other than AWS.")
     s3_access_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")

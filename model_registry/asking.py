@@ -46,6 +46,7 @@ class Facts:
         metrics: Model, then metric, to its value and the ends of its interval.
         gates: Each gate's verdict: gate, passed, sentence, numbers.
         links: Where to look further: the run's id, the report, and the candidate's name in both.
+        test_sketch: Which rows the test set has, as `spending.sketch_of` says it; counts looks.
     """
 
     logical_date: str | None = None
@@ -54,6 +55,7 @@ class Facts:
     metrics: Mapping[str, Mapping[str, tuple[float, float, float]]] = field(default_factory=dict)
     gates: Sequence[Mapping[str, Any]] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    test_sketch: str = ""
 
 
 @dataclass(frozen=True)

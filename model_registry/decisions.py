@@ -233,7 +233,7 @@ def _count(state: State, entry: Entry) -> None:
     test = (facts.get("digests") or {}).get("test")
     compared = entry.body.get("before") is not None  # a first version is compared with nobody
     if test and facts.get("gates") and compared:
-        state.looks[test] = state.looks.get(test, 0) + 1
+        state.looks.count(test, facts.get("test_sketch", ""))
 
 
 def _pending(state: State, entry: Entry) -> Pending:

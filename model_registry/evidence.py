@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model_registry import statistics
 from model_registry.errors import GateError
 from model_registry.proportions import Pairs
-from model_registry.spending import level_of
+from model_registry.spending import Wear
 
 Probabilities = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
@@ -113,8 +113,8 @@ class Evidence:
         measured: What was measured of the challenger.
         champion_measured: What was measured of the champion.
         calibration_low: Lower end of the interval of the calibration errors' difference.
-        looks: How often these test rows have judged a challenger before.
-        alpha: One-sided error that all looks at these rows may make together.
+        wear: How often the test rows have judged a challenger before.
+        alpha: One-sided error that all looks at a set's worth of rows may make together.
         worn_after: Looks after which these rows judge no more.
         worn_stops: False: worn rows go on judging, at the level of their last look.
         shadow: What live traffic showed of the challenger; None where there was none.
@@ -138,7 +138,7 @@ class Evidence:
     measured: Measures = Measures()
     champion_measured: Measures = Measures()
     calibration_low: float | None = None
-    looks: int = 0
+    wear: Wear = field(default_factory=Wear)
     alpha: float = 0.05
     worn_after: int = 30
     worn_stops: bool = True
@@ -167,8 +167,6 @@ class Evidence:
                     f"evidence.slices[{name!r}]: expected a mask of shape {self.labels.shape}, "
                     f"got {mask.shape}; cut tonight's test rows"
                 )
-        if self.looks < 0:
-            raise GateError(f"evidence.looks: expected 0 or more earlier looks, got {self.looks}")
 
     @property
     def champion_name(self) -> str:
@@ -177,14 +175,13 @@ class Evidence:
 
     @property
     def worn(self) -> bool:
-        """These rows have judged as often as they may."""
-        return self.looks >= self.worn_after
+        """These rows have judged as often as they may, on average."""
+        return self.wear.looks >= self.worn_after
 
     @property
     def level(self) -> float:
         """The one-sided significance level of tonight's look; 0 where the rows are worn."""
-        look = self.looks + 1 if self.worn_stops else min(self.looks + 1, self.worn_after)
-        return level_of(look, alpha=self.alpha, life=self.worn_after)
+        return self.wear.level(alpha=self.alpha, life=self.worn_after, stops=self.worn_stops)
 
     @property
     def new_classes(self) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def beats_champion(evidence: Evidence, *, margin: float = 0.0, worth: float = 0.
         "error": found.error,
         "p": found.p,
         "margin": margin,
-        "look": evidence.looks + 1,
+        "look": evidence.wear.looks + 1,
+        "fresh": evidence.wear.fresh,
         "level": level,
         "power": found.power(margin + worth, level),
     }
@@ -59,7 +60,9 @@ def beats_champion(evidence: Evidence, *, margin: float = 0.0, worth: float = 0.
 
 
 def _at_look(evidence: Evidence, low: float, margin: float) -> str:
-    look = f"look {evidence.looks + 1} of {evidence.worn_after} at these rows"
+    look = f"look {evidence.wear.looks + 1:.3g} of {evidence.worn_after} at these rows"
+    if len(evidence.wear.shares) > 1:
+        look += f" on average, {evidence.wear.fresh:.0%} of them new"
     if not evidence.level:
         return (
             f"{look}: the test set is worn and proves nothing any more; new labelled rows "

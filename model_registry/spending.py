@@ -1,23 +1,47 @@
-"""How often one test set may be asked: the error it may make, spent look by look.
+"""How often test rows may be asked: the error they may make, spent look by look.
 
-A set of rows that judges every night wears out: given enough looks, luck passes. Whatever
-is spent over all looks bounds the chance that a set ever lets through a model that is no
-better (the union bound of group-sequential tests: Lan & DeMets 1983,
-https://doi.org/10.1093/biomet/70.3.659). Half is spent on the first look, because new rows
-make most nights' sets new, the other half evenly over the rest of the set's life: power is
-concave in what is spent, so even shares lose least. `docs/GATE.md` compares the schedules.
+Rows that judge every night wear out: given enough looks, luck passes. Whatever is spent over
+all looks bounds the chance that they ever let through a model that is no better (the union
+bound of group-sequential tests: Lan & DeMets 1983, https://doi.org/10.1093/biomet/70.3.659).
+Half is spent on the first look, because new rows make most nights' sets new, the other half
+evenly over the rest of a row's life: power is concave in what is spent, so even shares lose
+least. `docs/GATE.md` compares the schedules.
+
+Looks are counted by row, not by set, so that one row more does not make a worn set new. Each
+row brings `alpha / rows` to spend, on the schedule above, and a night's level is what its rows
+have left for tonight: the mean, over them, of the level of each row's own next look. Summed
+over any nights, however rows come, stay, leave and return, that is at most `alpha` for each
+set's worth of rows that ever judged (rows over the size of the smallest set), because every
+row adds at most `alpha / rows of the set` over its life. A set that never changes spends
+`alpha`, as before; one of which a twentieth is new has a twentieth of a new set's level.
+Simulated years under slowly changing sets stand in `docs/GATE.md`, by `python -m
+benchmarks.gate`.
+
+Which rows judged is kept as a *sketch*, the `SKETCHED` smallest fingerprints of a set: a uniform
+sample of its rows, the same in whichever set a row is (bottom-k sampling: Cohen & Kaplan 2007,
+https://doi.org/10.1145/1281100.1281133). A share estimated by it is off by three points at most
+on two nights of three, and right on average, which is what the sum above needs.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SKETCHED = 256
+DIGITS = 12  # hexadecimal, of a row in a sketch: two rows of a million agree once in 500 sets
+EVERYTHING = "g"  # comes after every fingerprint
+
 
 def level_of(look: int, *, alpha: float, life: int) -> float:
-    """The one-sided significance level of a look.
+    """The one-sided significance level of a look at rows that are all equally old.
 
     Args:
-        look: Which look at this set it is, from 1.
-        alpha: What all looks of the set's life spend together.
-        life: How many looks it has; later ones have nothing to spend.
+        look: Which look at them it is, from 1.
+        alpha: What all looks of their life spend together.
+        life: How many looks they have; later ones have nothing to spend.
     """
     if look < 1:
         raise ValueError(f"look: expected 1 or more, got {look}; the first look is number 1")
@@ -41,3 +65,114 @@ def even_level_of(look: int, *, alpha: float, life: int) -> float:
     if look < 1:
         raise ValueError(f"look: expected 1 or more, got {look}; the first look is number 1")
     return alpha / life if look <= life else 0.0
+
+
+@dataclass(frozen=True)
+class Wear:
+    """How often tonight's test rows have judged before.
+
+    Attributes:
+        shares: Earlier looks to the share of the rows that took part in so many; sums to 1.
+    """
+
+    shares: Mapping[int, float] = field(default_factory=lambda: {0: 1.0})
+
+    def __post_init__(self) -> None:
+        lowest = min(self.shares, default=-1)
+        if lowest < 0 or abs(sum(self.shares.values()) - 1) > 1e-9:
+            raise ValueError(
+                f"wear: expected shares that sum to 1, by 0 or more earlier looks, got "
+                f"{dict(self.shares)}"
+            )
+
+    @classmethod
+    def of(cls, looks: Iterable[int]) -> Wear:
+        """Of the earlier looks of each row; of no row known, none."""
+        counted = Counter(looks) or Counter([0])
+        total = counted.total()
+        return cls({looks: rows / total for looks, rows in sorted(counted.items())})
+
+    @property
+    def looks(self) -> float:
+        """Earlier looks of a row, on average."""
+        return sum(looks * share for looks, share in self.shares.items())
+
+    @property
+    def fresh(self) -> float:
+        """Share of the rows that never judged."""
+        return self.shares.get(0, 0.0)
+
+    def level(self, *, alpha: float, life: int, stops: bool = True) -> float:
+        """The one-sided significance level of tonight's look.
+
+        Args:
+            alpha: What each set's worth of rows may spend.
+            life: Looks of a row, as in `level_of`.
+            stops: False: rows go on at the level of their last look when they are worn.
+        """
+        last = max(self.shares) + 1 if stops else life
+        return sum(
+            share * level_of(min(looks + 1, last), alpha=alpha, life=life)
+            for looks, share in self.shares.items()
+        )
+
+
+def sketch_of(fingerprints: Iterable[str | None]) -> str:
+    """The sketch of a set of rows, one string.
+
+    Args:
+        fingerprints: sha256 (hexadecimal) of what each row says; its id and label do not count,
+            for a new label does not make a row new.
+    """
+    known = sorted({one[:DIGITS] for one in fingerprints if one is not None})
+    return "".join(known[:SKETCHED])
+
+
+@dataclass
+class Looks:
+    """How often which rows took part in judging a challenger against a champion.
+
+    Attributes:
+        sets: Digest of a whole set, to how often it judged.
+        rows: Row of a sketch, to how often it judged; as far as `reach` goes.
+        reach: Of rows up to here, in the order of sketches, everything is known.
+    """
+
+    sets: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    reach: str = EVERYTHING
+
+    def count(self, digest: str, sketch: str = "") -> None:
+        """One more look at a set; decisions of older versions have no sketch."""
+        self.sets[digest] = self.sets.get(digest, 0) + 1
+        seen = _rows(sketch)
+        if len(seen) >= SKETCHED and seen[-1] < self.reach:
+            self.reach = seen[-1]
+            self.rows = {row: looks for row, looks in self.rows.items() if row <= self.reach}
+        for row in seen:
+            if row <= self.reach:
+                self.rows[row] = self.rows.get(row, 0) + 1
+
+    def wear(self, digest: str, sketch: str = "") -> Wear:
+        """How worn a set is: by its rows where they are known, and as the whole that it is."""
+        whole = self.sets.get(digest, 0)
+        known = [row for row in _rows(sketch) if row <= self.reach]
+        return Wear.of([max(self.rows.get(row, 0), whole) for row in known] or [whole])
+
+    def copy(self) -> Looks:
+        """The same, to be changed by itself."""
+        return Looks(dict(self.sets), dict(self.rows), self.reach)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; `sets` as earlier versions kept them."""
+        return {"looks": self.sets, "rows": self.rows, "reach": self.reach}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Looks:
+        """What `to_json` gave, or an earlier version, which knew whole sets only."""
+        rows, reach = content.get("rows", {}), content.get("reach", EVERYTHING)
+        return cls(dict(content["looks"]), dict(rows), reach)
+
+
+def _rows(sketch: str) -> Sequence[str]:
+    return [sketch[at : at + DIGITS] for at in range(0, len(sketch), DIGITS)]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from model_registry.chain import Head
+from model_registry.spending import Looks
 
 FORMAT = 1
 
@@ -75,7 +76,7 @@ class State:
         barred: Version rolled back or rejected, to the entry that says so.
         proposals: Version to what waits for a person.
         requests: What was asked, to the entry that answers it.
-        looks: Digest of a test set, to how many decisions were made on it.
+        looks: How often which test rows judged.
     """
 
     head: Head = field(default_factory=Head)
@@ -85,7 +86,7 @@ class State:
     barred: dict[str, int] = field(default_factory=dict)
     proposals: dict[str, Proposal] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
-    looks: dict[str, int] = field(default_factory=dict)
+    looks: Looks = field(default_factory=Looks)
 
     @property
     def wanted(self) -> Champion | None:
@@ -102,7 +103,7 @@ class State:
             "barred": self.barred,
             "proposals": {version: _plain(one) for version, one in self.proposals.items()},
             "requests": self.requests,
-            "looks": self.looks,
+            **self.looks.to_json(),
         }
 
     def copy(self) -> State:
@@ -112,7 +113,7 @@ class State:
             barred=dict(self.barred),
             proposals=dict(self.proposals),
             requests=dict(self.requests),
-            looks=dict(self.looks),
+            looks=self.looks.copy(),
         )
 
     @classmethod
@@ -136,7 +137,7 @@ class State:
             barred=dict(content["barred"]),
             proposals={key: _proposal(value) for key, value in content["proposals"].items()},
             requests=dict(content["requests"]),
-            looks=dict(content["looks"]),
+            looks=Looks.from_json(content),
         )
 
 

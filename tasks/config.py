@@ -189,9 +189,9 @@ class Policy(Frozen):
     """What is done about a verdict, and about changes that went past Nocturne."""
 
     alpha: float = Field(
-        0.05, gt=0, lt=0.5, description="Chance that a test set ever lets a no better model pass."
+        0.05, gt=0, lt=0.5, description="Chance that a set of test rows ever lets luck pass."
     )
-    worn_after: int = Field(30, ge=1, description="Looks after which a test set is worn.")
+    worn_after: int = Field(30, ge=1, description="Looks after which a test row is worn.")
     worn: Literal["keep", "warn"] = Field(
         "keep", description="A worn set: the champion stays, or it judges on and says so."
     )

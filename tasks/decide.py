@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prefect import task
 
 from model_registry import gates
+from model_registry.spending import Wear
 from tasks.config import Pipeline, Policy
 from tasks.ragged import Examples
 from tasks.references import (
@@ -37,7 +38,7 @@ def decide(
     champion: ChampionScores | None,
     registered: Registered | None = None,
     *,
-    looks: int = 0,
+    wear: Wear | None = None,
     shadow: gates.Shadowed | None = None,
 ) -> Verdict:
     """Promote or keep, each gate with its numbers.
@@ -49,14 +50,14 @@ def decide(
         evaluation: Says which of them challenges.
         champion: Production on the same rows; None for a first version.
         registered: The challenger's bundle as it was registered.
-        looks: How often these test rows have judged a challenger before.
+        wear: How often the test rows have judged a challenger before; None: never.
         shadow: What live traffic showed of this version already.
 
     Raises:
         GateError: the models were not scored on the same rows.
     """
     evidence = evidence_of(
-        pipeline, prepared, trained, evaluation, champion, registered, looks=looks, shadow=shadow
+        pipeline, prepared, trained, evaluation, champion, registered, wear=wear, shadow=shadow
     )
     return verdict_of(pipeline, evidence)
 
@@ -102,7 +103,7 @@ def evidence_of(
     champion: ChampionScores | None,
     registered: Registered | None = None,
     *,
-    looks: int = 0,
+    wear: Wear | None = None,
     shadow: gates.Shadowed | None = None,
 ) -> gates.Evidence:
     """The test rows' labels and what each model said of them, read from their directories."""
@@ -125,7 +126,7 @@ def evidence_of(
         extra={name: m.value for name, m in evaluation.challenger_scores.test.items()},
         slices=slices_of(pipeline, prepared) if champion else {},
         measured=_measured(evaluation, registered),
-        looks=looks,
+        wear=wear or Wear(),
         alpha=pipeline.policy.alpha,
         worn_after=pipeline.policy.worn_after,
         worn_stops=pipeline.policy.worn == "keep",

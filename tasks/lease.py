@@ -1,9 +1,10 @@
 """Whose night it is: a numbered lease in the store with a heartbeat.
 
 `leases/PIPELINE/NUMBER.json` is created for one process only, as a store creates a key
-`if_absent`, and the highest number holds the pipeline. Its holder writes the time into it every
-30 s, so that a night that died is known as dead after 150 s wherever one looks from, and at
-once on its own machine; one that died before its first heartbeat too, for the claim is one.
+`if_absent`, and the highest number holds the pipeline. Its holder writes the time into it five
+times in the seconds that the lease lasts (`NOCTURNE_LEASE_SECONDS`, 150), so that a night that
+died is known as dead after these wherever one looks from, and at once on its own machine; one
+that died before its first heartbeat too, for the claim is one.
 A process that was stopped, and wakes after another took over, finds a higher number: it must
 ask `check` before it writes anything that lasts.
 """
@@ -30,8 +31,7 @@ from tasks.references import Reference
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 30.0
-STALE_SECONDS = 150.0
+BEATS = 5  # in the seconds that a lease lasts
 LOOKED_BACK = 20
 
 
@@ -64,6 +64,7 @@ class Held(Reference):
     process_started: float = Field(description="Tells the process from a later one of its id.")
     started: float = Field(description="Seconds since 1970.")
     beat: float = Field(description="Last sign of life, seconds since 1970.")
+    lasts: float = Field(150.0, description="Seconds after the last beat until it is dead.")
     run_id: str | None = Field(None, description="MLflow run of the night.")
     flow_run_id: str | None = Field(None, description="Prefect's.")
     ended: str | None = Field(None, description="How; None while it runs, and when it died.")
@@ -90,7 +91,7 @@ class Lease:
             by = f"pid {last.pid} on {last.host}" if last else "nobody known"
             raise LeaseLost(
                 f"night {self.held.logical_date} of {self.held.pipeline!r} was given up for dead "
-                f"after {STALE_SECONDS:.0f} s of silence and taken over (by {by}); "
+                f"after {self.held.lasts:.0f} s of silence and taken over (by {by}); "
                 "this process writes nothing more"
             )
 
@@ -102,7 +103,7 @@ class Lease:
 
     def beat(self) -> None:
         """Give signs of life until the lease ends or is lost."""
-        while not self._over.wait(BEAT_SECONDS):
+        while not self._over.wait(self.held.lasts / BEATS):
             try:
                 self.check()
                 self.note()
@@ -123,14 +124,26 @@ class Lease:
 
 @contextmanager
 def holding(
-    pipeline: str, day: date, storage: Storage, *, flow_run_id: str | None = None
+    pipeline: str,
+    day: date,
+    storage: Storage,
+    *,
+    lasts: float = 150.0,
+    flow_run_id: str | None = None,
 ) -> Iterator[Lease]:
     """Hold the pipeline for one night, with a heartbeat beside it.
+
+    Args:
+        pipeline: Its name.
+        day: The night's logical date.
+        storage: Holds the leases.
+        lasts: Seconds without a heartbeat after which others take the night over.
+        flow_run_id: Prefect's.
 
     Raises:
         NightRunning: another process does, and is alive.
     """
-    lease = Lease(_claimed(pipeline, day, storage, flow_run_id), storage)
+    lease = Lease(_claimed(pipeline, day, storage, lasts, flow_run_id), storage)
     failpoint("after_claim")
     threading.Thread(target=lease.beat, name="heartbeat", daemon=True).start()
     try:
@@ -141,7 +154,9 @@ def holding(
     lease.end("done")
 
 
-def _claimed(pipeline: str, day: date, storage: Storage, flow_run_id: str | None) -> Held:
+def _claimed(
+    pipeline: str, day: date, storage: Storage, lasts: float, flow_run_id: str | None
+) -> Held:
     now, last = time.time(), latest(pipeline, storage)
     if last is not None and alive(last, now):
         raise NightRunning(last, now)
@@ -155,6 +170,7 @@ def _claimed(pipeline: str, day: date, storage: Storage, flow_run_id: str | None
         process_started=psutil.Process().create_time(),
         started=now,
         beat=now,
+        lasts=lasts,
         flow_run_id=flow_run_id,
     )
     try:
@@ -184,7 +200,7 @@ def alive(held: Held, now: float) -> bool:
         held: The lease.
         now: Seconds since 1970.
     """
-    if held.ended is not None or now - held.beat > STALE_SECONDS:
+    if held.ended is not None or now - held.beat > held.lasts:
         return False
     if (held.host, held.space) != (socket.gethostname(), _space()):
         return True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from model_registry.spending import sketch_of
 from tasks.config import Pipeline
 from tasks.ragged import Examples
 
@@ -190,3 +191,10 @@ def digest_of_rows(frame: pd.DataFrame) -> str:
     inputs = fingerprints(frame[input_name(frame)])
     rows = zip(frame["row_id"], inputs, frame["label"], strict=True)
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+
+
+def sketch_of_rows(frame: pd.DataFrame) -> str:
+    """Which inputs test rows have, by a sample that recognises them in other sets."""
+    from tasks.datasets.contents import fingerprints, input_name
+
+    return sketch_of(fingerprints(frame[input_name(frame)]))

@@ -22,7 +22,15 @@ from prefect import task
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from tasks.config import Pipeline
-from tasks.preparation import SPLITS, VECTORS, Encoded, counts, digest_of_rows, encode
+from tasks.preparation import (
+    SPLITS,
+    VECTORS,
+    Encoded,
+    counts,
+    digest_of_rows,
+    encode,
+    sketch_of_rows,
+)
 from tasks.questions import of_prepare
 from tasks.ragged import Examples
 from tasks.references import Prepared, Snapshot
@@ -162,4 +170,5 @@ def _reference(encoded: Encoded, directory: Path) -> Prepared:
         test_rows=rows["test"],
         near_duplicates=encoded.copies["test"],
         test_digest=digest_of_rows(encoded.rows["test"]),
+        test_sketch=sketch_of_rows(encoded.rows["test"]),
     )

@@ -27,6 +27,7 @@ def facts_of(
     verdict: Verdict,
     *,
     data_digest: str,
+    test_sketch: str,
     run_id: str,
 ) -> Facts:
     """Everything a decision about tonight's challenger rests on.
@@ -37,6 +38,7 @@ def facts_of(
         evaluation: Of the night, on the test rows that the gates saw.
         verdict: What the gates said.
         data_digest: Of the night's snapshot.
+        test_sketch: Which rows the test set has.
         run_id: MLflow run of the night.
     """
     return Facts(
@@ -56,6 +58,7 @@ def facts_of(
             "report": f"reports/{pipeline.name}/{day.isoformat()}.html",
             "candidate": evaluation.challenger,
         },
+        test_sketch=test_sketch,
     )
 
 

@@ -61,6 +61,7 @@ class Prepared(Reference):
     test_rows: int
     near_duplicates: int = Field(description="Train rows dropped as copies of test rows.")
     test_digest: str = Field(description="sha256 over the test rows and their labels.")
+    test_sketch: str = Field("", description="Which test rows: `spending.sketch_of` their inputs.")
 
 
 class Trained(Reference):

@@ -1,9 +1,10 @@
-"""A real S3 service on loopback (moto), and a wire to it that can be cut."""
+"""A real S3 service on loopback (moto), and a wire to it that can be cut or drip."""
 
 import socket
 import threading
+import time
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -44,24 +45,52 @@ def s3_server(tmp_path_factory):
         yield S3Server(port)
 
 
-@contextmanager
-def wire(target_port, *, cut_after_bytes, times, when=b""):
-    """Forward connections, but cut the answers of the first `times` that match.
+@dataclass
+class Fault:
+    """What a wire does to requests that match, so many times.
 
-    Args:
-        target_port: Of the real service.
-        cut_after_bytes: Bytes of the answer that still arrive.
-        times: Answers to cut.
-        when: A request is only cut if it begins with this, such as b"PUT".
+    Attributes:
+        after_bytes: Of the answer, or of the request, that still pass.
+        times: How often; counted down.
+        when: A request is only meant if it begins with this, such as b"PUT".
+        drip_seconds: The rest of the answer comes byte by byte, so many seconds apart; where
+            None, nothing more comes.
+        of_request: The request is cut, and nothing is answered.
     """
-    left = [times]
+
+    after_bytes: int
+    times: int
+    when: bytes = b""
+    drip_seconds: float | None = None
+    of_request: bool = False
+
+
+@contextmanager
+def wire(target_port, fault):
+    """Forward connections to the real service, with a fault on the way; yields the port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        arguments = (listener, target_port, cut_after_bytes, left, when)
+        arguments = (listener, target_port, fault)
         threading.Thread(target=_serve, args=arguments, daemon=True).start()
-        yield listener.getsockname()[1], left
+        yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def silent(*, accepts=True):
+    """A port that answers nothing: it takes connections, or does not even do that."""
+    with ExitStack() as kept:
+        listener = kept.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128 if accepts else 0)
+        address = listener.getsockname()
+        if not accepts:  # a queue that is full lets no handshake end
+            for _ in range(4):
+                caller = kept.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(address)
+        yield address[1]
 
 
 def _serve(listener, *how):
@@ -73,23 +102,38 @@ def _serve(listener, *how):
         threading.Thread(target=_forward, args=(client, *how), daemon=True).start()
 
 
-def _forward(client, target_port, cut_after_bytes, left, when):
+def _forward(client, target_port, fault):
     with client, socket.create_connection(("127.0.0.1", target_port)) as server:
         request = client.recv(65_536)
-        cut = left[0] > 0 and request.startswith(when)
-        left[0] -= cut
+        meant = fault.times > 0 and request.startswith(fault.when)
+        fault.times -= meant
+        if meant and fault.of_request:
+            while len(request) < fault.after_bytes and (more := _receive(client)):
+                request += more
+            server.sendall(request[: fault.after_bytes])
+            return
         server.sendall(request)
         threading.Thread(target=_pump, args=(client, server), daemon=True).start()
         sent = 0
         while data := _receive(server):
-            if cut and sent + len(data) > cut_after_bytes:
-                _send(client, data[: cut_after_bytes - sent])
+            left = fault.after_bytes - sent
+            if meant and left < len(data):
+                _send(client, data[:left])
+                _drip(client, data[left:], fault.drip_seconds)
                 # the other thread still reads, so closing alone would tell the client nothing
-                client.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
                 return
             sent += len(data)
             if not _send(client, data):
                 return
+
+
+def _drip(client, data, seconds):
+    for byte in data if seconds is not None else b"":
+        time.sleep(seconds)
+        if not _send(client, bytes([byte])):
+            return
 
 
 def _pump(source, target):

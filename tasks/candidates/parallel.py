@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from infra import memory
 from tasks import progress
 from tasks.candidates.job import Job
 from tasks.references import Trained
@@ -145,6 +146,7 @@ def _ended(job: Job, code: int, reason: str | None) -> Trained:
 
 
 def _failed(job: Job, reason: str) -> Trained:
+    reason = memory.explained(reason)
     logger.warning("%s: %s", job.name, reason)
     return Trained(name=job.name, directory=job.out, failed=reason)
 
@@ -155,6 +157,8 @@ def _manner(code: int, log: Path) -> str:
         manner = f"killed by signal {-code} ({signal.Signals(-code).name})"
         if -code == signal.SIGKILL:
             manner += "; when nobody killed it, memory ran out: fewer workers or a smaller batch"
+        if -code == signal.SIGPROF:
+            manner += "; loading Keras came to no end: is there enough memory?"
     else:
         manner = f"ended with code {code}"
     last = _last_lines(log.read_text("utf-8", "replace").splitlines()) if log.exists() else ""
@@ -162,7 +166,8 @@ def _manner(code: int, log: Path) -> str:
 
 
 def _last_lines(lines: Iterable[str]) -> str:
-    return " | ".join(deque((line.strip() for line in lines if line.strip()), LAST_LINES))
+    said = dict.fromkeys(line.strip() for line in lines if line.strip())  # each line once
+    return " | ".join(deque(said, LAST_LINES))
 
 
 def _relay(message: dict[str, Any]) -> None:

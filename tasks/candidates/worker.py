@@ -30,6 +30,7 @@ from tasks.candidates.job import Job
 
 LINE = 4096  # bytes that a pipe takes in one piece, so that lines of children do not mix
 PR_SET_PDEATHSIG = 1
+IMPORT_SECONDS = 120  # of processor time; it takes 10
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     if sys.argv[1:2] == ["job"]:
         sys.exit(_perform(Job.model_validate_json(sys.argv[2])))
     if _may_fork():
-        import tasks.candidates.run  # noqa: F401
+        _import_in_time()
     running: dict[int, str] = {}
     pending = b""
     while True:
@@ -53,6 +54,18 @@ def main() -> None:
     for pid in running:
         os.kill(pid, signal.SIGKILL)
     os._exit(0)  # nothing to save, and tearing TensorFlow down takes its time
+
+
+def _import_in_time() -> None:
+    """Load Keras, or die of SIGPROF: with too little memory its libraries try again for ever.
+
+    The time is the processor's, so that a busy machine is not a reason; no handler of ours is
+    asked, because nothing of Python runs any more then.
+    """
+    signal.setitimer(signal.ITIMER_PROF, IMPORT_SECONDS)
+    import tasks.candidates.run  # noqa: F401
+
+    signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _may_fork() -> bool:

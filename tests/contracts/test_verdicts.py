@@ -8,6 +8,7 @@ import pytest
 from model_registry.errors import GateError
 from model_registry.gates import GATES, Evidence, Measures, PromotionPolicy, decide
 from model_registry.results import WORDS
+from model_registry.spending import Wear
 
 CLASSES = ("billing", "login", "crash", "praise")
 ALL = [(name, {}) for name in GATES]
@@ -171,16 +172,23 @@ def test_a_slice_that_fell_blocks():
 
 
 def test_the_level_falls_after_the_first_look_and_a_worn_set_proves_nothing():
-    levels = [pair(looks=looks, worn_after=10).level for looks in (0, 1, 9, 10)]
+    levels = [pair(wear=Wear({n: 1}), worn_after=10).level for n in (0, 1, 9, 10)]
     assert levels == [0.025, pytest.approx(0.025 / 9), pytest.approx(0.025 / 9), 0.0]
-    worn = decide(pair(gained=40, looks=10, worn_after=10), ALL)
+    worn = decide(pair(gained=40, wear=Wear({10: 1}), worn_after=10), ALL)
     assert (worn.promote, worn.word) == (False, "unsure")
     assert "look 11 of 10 at these rows: the test set is worn" in worn.reason
     assert "new labelled rows make a new one" in worn.reason
 
 
+def test_a_set_that_is_partly_new_has_the_level_of_its_rows_and_says_so():
+    mixed = pair(gained=40, wear=Wear({0: 0.25, 6: 0.75}))
+    assert mixed.level == pytest.approx(0.25 * 0.025 + 0.75 * 0.025 / 29)
+    said = decide(mixed, ALL).reason
+    assert "look 5.5 of 30 at these rows on average, 25% of them new, level 0.0069" in said
+
+
 def test_a_worn_set_may_go_on_judging_and_says_that_it_is_worn():
-    warned = decide(pair(gained=40, looks=10, worn_after=10, worn_stops=False), ALL)
+    warned = decide(pair(gained=40, wear=Wear({10: 1}), worn_after=10, worn_stops=False), ALL)
     assert warned.promote
     assert "look 11 of 10 at these rows (worn), level 0.0028" in warned.reason
 
@@ -240,12 +248,6 @@ def test_nothing_in_common_with_the_champion_cannot_be_judged():
 
 def test_every_verdict_has_a_word_of_its_own():
     assert len(set(WORDS.values())) == len(WORDS) == 5
-
-
-@pytest.mark.parametrize("looks", [-1, -5])
-def test_a_negative_number_of_looks_is_refused(looks):
-    with pytest.raises(GateError, match=f"expected 0 or more earlier looks, got {looks}"):
-        pair(looks=looks)
 
 
 def test_a_slice_of_other_rows_is_refused():

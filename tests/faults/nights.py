@@ -1,12 +1,19 @@
 """Small whole nights that are killed at a named moment, and what must hold afterwards."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, replace
 
+from infra.local import LocalStorage
+from model_registry.fitness import Fitness
+from model_registry.ledger import Ledger
+from model_registry.mirror import MlflowMirror
+from model_registry.signing import public_key_of
+from model_registry.store import Registry
 from tests.command_line import SMALL_PIPELINE, Home
 
 DAY = "2026-03-01"
@@ -104,3 +111,23 @@ def as_if_nothing_had_happened(night):
     assert night.runs()[record["run_id"]] == "FINISHED"
     assert "RUNNING" not in night.runs().values()
     assert "RUNNING" not in night.flow_states()
+
+
+def ended(process, said):
+    """How a process that goes on ends, and what it said."""
+    process.wait(timeout=600)
+    return subprocess.CompletedProcess((), process.returncode, "", said.read_text())
+
+
+def stops(process, said):
+    """Wait until it stops itself, as a failpoint told it to."""
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), said.read_text()
+
+
+def opened(night):
+    """The ledger of a night's home, MLflow's page, and whether a version can serve."""
+    uri = f"sqlite:///{night.place / 'mlflow.db'}"
+    registry, key = Registry(uri), public_key_of(night.place / "keys" / "signing.key")
+    ledger = Ledger(LocalStorage(night.place / "store"), "tiny")
+    return ledger, MlflowMirror(registry, "tiny"), Fitness(registry, "tiny", key)

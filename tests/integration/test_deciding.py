@@ -107,9 +107,9 @@ def test_nights_promote_keep_and_find_their_own_answers_again(home):
     assert list(home.ledger.follow()) == written
     assert stages(home) == ["Archived", "Staging", "Production", "Archived"]
     ledger = open_promotions(pipeline())
-    assert seen_by(ledger, date(2026, 3, 2)).looks == {}
-    assert seen_by(ledger, date(2026, 3, 3)).looks == {"5d5d": 1}
-    assert seen_by(ledger, date(2026, 3, 4)).looks == {"5d5d": 2}
+    assert seen_by(ledger, date(2026, 3, 2)).looks.sets == {}
+    assert seen_by(ledger, date(2026, 3, 3)).looks.sets == {"5d5d": 1}
+    assert seen_by(ledger, date(2026, 3, 4)).looks.sets == {"5d5d": 2}
 
 
 def test_a_night_that_judged_against_a_champion_who_left_loses_and_may_judge_again(home):

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import signal
+import time
 
 import pytest
 
 from model_registry import bundle
 from model_registry.errors import PromotionLost, RegistryUnreachable
 from model_registry.runs import Runs
+from model_registry.spool import SpooledRuns
 from tests import servers
 from tests.registry import Toys, asked
 
@@ -61,6 +64,33 @@ def test_runs_artifacts_and_datasets_work_over_http(served, tmp_path):
     assert runs.children(night) == [child]
     assert [file.path for file in runs.client.list_artifacts(night)] == ["report.html"]
     assert runs.client.get_run(child).data.metrics == {"loss": 0.5}
+
+
+def away(toys):
+    with pytest.raises(RegistryUnreachable, match=toys.uri):
+        toys.registry.versions("toys")
+
+
+def test_a_server_that_hangs_costs_a_call_a_quarter_of_a_minute_and_no_number(served, tmp_path):
+    toys, server = served
+    runs = SpooledRuns(Runs(toys.uri, "tickets"), tmp_path / "spool.jsonl")
+    night = runs.start("night")
+    os.killpg(server.pid, signal.SIGSTOP)
+    try:
+        for ask in (
+            lambda: runs.log_metrics(night, {"macro_f1": 0.7}),
+            lambda: runs.finish(night),
+            lambda: away(toys),
+        ):
+            began = time.monotonic()
+            ask()
+            assert time.monotonic() - began < 25, "15 s are promised, the rest is a busy machine's"
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
+    assert runs.waiting
+    runs.replay()
+    found = runs.runs.client.get_run(night)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"macro_f1": 0.7})
 
 
 def test_a_server_that_died_is_told_by_its_address(served):

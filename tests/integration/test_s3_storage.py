@@ -11,7 +11,7 @@ from tasks.config import Pipeline
 from tasks.datasets import snapshots
 from tasks.datasets.canonical import read
 from tasks.datasets.intake import take_in
-from tests.s3_server import SECRET, wire
+from tests.s3_server import SECRET, Fault, silent, wire
 from tests.servers import free_port
 
 
@@ -75,7 +75,8 @@ def test_more_keys_than_one_page_are_all_listed(s3_server, monkeypatch):
 @pytest.mark.parametrize("whole", ["get", "download"])
 def test_an_answer_cut_once_is_asked_for_again(s3_server, tmp_path, whole):
     content = bytes(300_000)
-    with wire(s3_server.port, cut_after_bytes=100_000, times=1, when=b"GET") as (port, left):
+    fault = Fault(100_000, times=1, when=b"GET")
+    with wire(s3_server.port, fault) as port:
         storage = s3_server.storage(port=port)
         storage.put("model", content)
         if whole == "get":
@@ -83,11 +84,11 @@ def test_an_answer_cut_once_is_asked_for_again(s3_server, tmp_path, whole):
         else:
             storage.download("model", tmp_path / "model")
             assert (tmp_path / "model").read_bytes() == content
-    assert left == [0]
+    assert fault.times == 0
 
 
 def test_an_answer_cut_always_is_refused_and_leaves_no_file(s3_server, tmp_path):
-    with wire(s3_server.port, cut_after_bytes=100_000, times=99, when=b"GET") as (port, _):
+    with wire(s3_server.port, Fault(100_000, times=99, when=b"GET")) as port:
         storage = s3_server.storage(port=port)
         storage.put("model", bytes(300_000))
         with pytest.raises(Unreachable, match=r"download model.*cut short of 300000 bytes"):
@@ -95,21 +96,87 @@ def test_an_answer_cut_always_is_refused_and_leaves_no_file(s3_server, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """The bounds of a night, shortened, so that what takes a minute takes seconds."""
+    shorter = {"CONNECT_SECONDS": 0.5, "READ_SECONDS": 0.5, "CHUNK_SECONDS": 1, "ANSWER_SECONDS": 3}
+    for name, seconds in shorter.items():
+        monkeypatch.setattr(f"infra.s3.{name}", seconds)
+
+
+def refused_in_time(call, said, seconds):
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=said) as caught:
+        call()
+    assert time.monotonic() - began < seconds
+    assert "NOCTURNE_S3_ENDPOINT" in str(caught.value)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("accepts", [True, False], ids=["silent", "hangs"])
+def test_a_service_that_takes_no_connection_or_answers_nothing_is_given_up(s3_server, accepts):
+    with silent(accepts=accepts) as port:
+        storage = S3Storage("models", settings=s3_server.settings(port))
+        why = "ReadTimeoutError" if accepts else "ConnectTimeoutError"
+        refused_in_time(lambda: storage.get("a"), rf"S3 unreachable: get a .*{why}", 30)
+        refused_in_time(lambda: storage.put("a", b"rows"), "S3 unreachable: put a ", 30)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("passed", [10, 100_000], ids=["head", "body"])
+def test_an_answer_that_drips_is_given_up_and_leaves_no_file(s3_server, tmp_path, passed):
+    with wire(s3_server.port, Fault(passed, times=99, when=b"GET", drip_seconds=0.2)) as port:
+        storage = s3_server.storage(port=port)
+        storage.put("model", bytes(300_000))
+        target = tmp_path / "model"
+        refused_in_time(lambda: storage.download("model", target), "no whole answer within", 30)
+        refused_in_time(lambda: storage.get("model"), "get model .*no whole answer within", 30)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_answer_that_drips_once_is_asked_for_again(s3_server):
+    fault = Fault(100_000, times=1, when=b"GET", drip_seconds=0.2)
+    with wire(s3_server.port, fault) as port:
+        storage = s3_server.storage(port=port)
+        storage.put("model", bytes(300_000))
+        assert storage.get("model") == bytes(300_000)
+    assert fault.times == 0
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_write_that_is_cut_is_whole_or_not_there(s3_server, times):
+    fault = Fault(100_000, times=times, when=b"PUT", of_request=True)
+    with wire(s3_server.port, fault) as port:
+        storage = s3_server.storage(port=port)
+        straight = S3Storage(storage.bucket, settings=s3_server.settings())
+        straight.put("model", b"of yesterday")
+        if times == 1:
+            storage.put("model", bytes(300_000))
+            assert straight.get("model") == bytes(300_000)
+        else:
+            with pytest.raises(Unreachable, match="S3 unreachable: put model"):
+                storage.put("model", bytes(300_000))
+            assert straight.get("model") == b"of yesterday"
+
+
 def test_a_won_condition_is_not_lost_with_its_answer(s3_server):
-    with wire(s3_server.port, cut_after_bytes=0, times=1, when=b"PUT") as (port, left):
+    fault = Fault(0, times=1, when=b"PUT")
+    with wire(s3_server.port, fault) as port:
         storage = s3_server.storage(port=port)
         storage.put("ledger/1", b"my entry", if_absent=True)
-        assert left == [0]
+        assert fault.times == 0
         assert storage.get("ledger/1") == b"my entry"
 
 
 def test_a_condition_lost_before_an_answer_was_lost_stays_lost(s3_server):
-    with wire(s3_server.port, cut_after_bytes=0, times=1, when=b"PUT") as (port, left):
+    fault = Fault(0, times=1, when=b"PUT")
+    with wire(s3_server.port, fault) as port:
         storage = s3_server.storage(port=port)
         S3Storage(storage.bucket, settings=s3_server.settings()).put("ledger/1", b"their entry")
         with pytest.raises(AlreadyExists):
             storage.put("ledger/1", b"my entry", if_absent=True)
-        assert left == [0]
+        assert fault.times == 0
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def scored(skills, rows=1_500, digest=None):
     return Scored(
         days=[date(2026, 1, day + 1) for day in range(count)],
         digests=[digest or f"{night:064x}" for night in range(count)],
+        sketches=[""] * count,
         classes=[CLASSES] * (count + 1),
         labels=labels,
         tests=answers[0],

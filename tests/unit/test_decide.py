@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model_registry.gates import GATES
+from model_registry.spending import Wear
 from tasks.config import Pipeline
 from tasks.decide import decide, evidence_of, slices_of
 from tasks.evaluate import evaluate
@@ -44,14 +45,14 @@ def policy(pipeline, **changes):
 
 
 def test_the_evidence_holds_what_the_night_measured(night):
-    evidence = evidence_of(*night, REGISTERED, looks=4)
+    evidence = evidence_of(*night, REGISTERED, wear=Wear({4: 1}))
     assert evidence.measured.latency_milliseconds == 2.5
     assert evidence.measured.golden_difference == 1e-7
     assert evidence.measured.test_digest == evidence.champion_measured.test_digest
     assert 0 < evidence.measured.ece < 1
     assert evidence.champion_measured.ece is not None
     assert evidence.vanished == ("legacy",)
-    assert (evidence.looks, evidence.level) == (4, pytest.approx(0.025 / 29))
+    assert (evidence.wear.looks, evidence.level) == (4, pytest.approx(0.025 / 29))
 
 
 def test_slices_are_those_of_the_columns_named_and_cover_the_rows(night):
@@ -77,7 +78,7 @@ def test_the_policy_of_the_pipeline_decides(night):
     pipeline, *rest = night
     judged = decide.fn(policy(pipeline, vanished_classes="judge"), *rest, REGISTERED)
     assert judged.promote
-    worn = decide.fn(policy(pipeline, worn_after=3), *rest, REGISTERED, looks=3)
+    worn = decide.fn(policy(pipeline, worn_after=3), *rest, REGISTERED, wear=Wear({3: 1}))
     assert (worn.promote, worn.verdict) == (False, "not enough evidence")
     assert "worn" in worn.reason
 

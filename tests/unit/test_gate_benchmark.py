@@ -5,7 +5,16 @@ import re
 import pytest
 
 from benchmarks import gate
-from benchmarks.gate_nights import EVEN, RARE, SCHEDULES, Investing, better_by, fallen, year
+from benchmarks.gate_nights import (
+    EVEN,
+    RARE,
+    SCHEDULES,
+    Investing,
+    better_by,
+    changing_year,
+    fallen,
+    year,
+)
 
 ONLY = {"ours": gate.nocturne}
 
@@ -57,6 +66,15 @@ def test_a_set_without_spending_lets_equal_models_through_and_ours_does_not():
     let = [year(constant, seed=seed, looks=120).promotions for seed in range(12)]
     assert sum(count > 0 for count in kept) <= 2
     assert sum(count > 0 for count in let) >= 4
+
+
+def test_a_new_row_a_night_does_not_renew_a_set_whose_looks_are_counted_by_row():
+    by_row, by_set = (
+        [changing_year(1, by_row=kind, seed=seed, looks=150, rows=400) for seed in range(12)]
+        for kind in (True, False)
+    )
+    assert sum(by_row) <= 2
+    assert sum(by_set) >= 4
 
 
 @pytest.mark.parametrize("name", [*SCHEDULES, "investing"])

@@ -39,7 +39,7 @@ def test_of_many_at_once_one_holds_the_pipeline(storage):
     def attempt():
         start.wait()
         try:
-            held.append(lease._claimed("toy", DAY, storage, None).number)
+            held.append(lease._claimed("toy", DAY, storage, 150.0, None).number)
         except NightRunning:
             refused.append(1)
 
@@ -118,9 +118,9 @@ def test_another_process_with_the_number_of_the_dead_one_is_not_the_night(storag
         assert not lease.alive(born_later, time.time())
 
 
-def test_a_stopped_process_that_wakes_after_it_was_replaced_may_write_nothing(storage, monkeypatch):
+def test_a_stopped_process_that_wakes_after_it_was_replaced_may_write_nothing(storage):
     with hold(storage) as zombie:
-        monkeypatch.setattr(lease, "STALE_SECONDS", -1.0)
+        lease._write(zombie.held.model_copy(update={"beat": time.time() - 151}), storage)
         with hold(storage) as heir:
             heir.check()
             with pytest.raises(LeaseLost, match="given up for dead"):
@@ -143,9 +143,8 @@ def test_how_a_night_ended_stands_in_its_lease(storage):
     assert lease.latest("toy", storage).ended == "ZeroDivisionError"
 
 
-def test_a_heartbeat_moves_the_time(storage, monkeypatch):
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
-    with hold(storage) as mine:
+def test_a_heartbeat_moves_the_time_well_before_the_lease_is_over(storage):
+    with holding("toy", DAY, storage, lasts=0.05) as mine:
         first = mine.held.beat
         deadline = time.monotonic() + 60
         while lease.latest("toy", storage).beat == first and time.monotonic() < deadline:

@@ -13,7 +13,7 @@ from tasks.config import Pipeline
 from tasks.datasets import snapshots
 from tasks.datasets.contents import write_rows
 from tasks.datasets.errors import DataError
-from tasks.preparation import SPLITS, digest_of_rows, encode
+from tasks.preparation import SPLITS, digest_of_rows, encode, sketch_of_rows
 from tasks.prepare import prepare, prepared_in, read_rows
 from tasks.ragged import Examples
 from tasks.references import Snapshot
@@ -228,6 +228,7 @@ def test_series_are_prepared_with_their_gaps(tmp_path, storage):
     frame_again = read_rows(directory / "rows_test.parquet")
     write_rows(frame_again, tmp_path / "again.parquet")
     assert digest_of_rows(read_rows(tmp_path / "again.parquet")) == prepared.test_digest
+    assert sketch_of_rows(read_rows(tmp_path / "again.parquet")) == prepared.test_sketch != ""
 
 
 def test_the_stage_reads_and_writes_where_the_environment_says(tmp_path, monkeypatch):

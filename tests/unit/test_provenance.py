@@ -42,6 +42,7 @@ def facts(**changes):
         evaluation(**changes),
         verdict,
         data_digest="1f" * 32,
+        test_sketch="ab" * 6,
         run_id="0123",
     )
 
@@ -54,6 +55,7 @@ def test_a_decision_names_its_data_code_configuration_and_lock():
     for name in ("code", "configuration", "lock"):
         assert len(found.digests[name]) == 64
     assert found.seeds == {"pipeline": 17}
+    assert found.test_sketch == "ab" * 6
     report = "reports/tickets/2026-04-01.html"
     assert found.links == {"run": "0123", "report": report, "candidate": "a"}
     assert [gate["gate"] for gate in found.gates] == ["finite", "beats_champion"]

@@ -26,5 +26,5 @@ def test_sleeping_goes_on_afterwards(monkeypatch):
 
 def test_an_unknown_action_is_refused(monkeypatch):
     monkeypatch.setenv("NOCTURNE_FAILPOINT", "after_train:explode")
-    with pytest.raises(ValueError, match="'explode' is none of kill, raise, sleep"):
+    with pytest.raises(ValueError, match="'explode' is none of kill, stop, raise, sleep"):
         failpoint("after_train")

@@ -111,7 +111,26 @@ def test_only_judgements_against_a_champion_on_a_test_set_count_as_looks():
     first_version = kept("night 1", before=None)
     unjudged = kept("night 2", facts={**facts, "gates": []})
     drafts = (first_version, unjudged, kept("night 3"), kept("night 4"))
-    assert state_of(chained(*drafts)).looks == {"t1": 2}
+    assert state_of(chained(*drafts)).looks.sets == {"t1": 2}
+
+
+def test_a_look_is_one_for_the_rows_of_its_set_whatever_set_they_are_in_next():
+    rows = [f"{number:012x}" for number in range(11)]
+
+    def kept(night, members):
+        facts = {"digests": {"test": night}, "gates": [{"gate": "finite"}]}
+        facts["test_sketch"] = "".join(members)
+        return Draft("kept", NOON, "tests", "worse", {"before": "1", "facts": facts}, night)
+
+    state = state_of(chained(kept("a", rows[:10]), kept("b", rows[:10]), kept("c", rows[1:])))
+    assert state.looks.wear("d", "".join(rows)).shares == {1: 1 / 11, 2: 1 / 11, 3: 9 / 11}
+    assert State.from_json(state.head, state.to_json()) == state
+
+
+def test_a_checkpoint_of_before_rows_were_counted_is_read():
+    state = state_of(chained(*promoted("1")))
+    old = {key: value for key, value in state.to_json().items() if key not in ("rows", "reach")}
+    assert State.from_json(state.head, {**old, "looks": {"t1": 4}}).looks.sets == {"t1": 4}
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_looks_at_a_test_set_are_counted_once_a_decision(place):
     place.promoted("1", "2")
     place.promotions().keep(place.judged("3"), asked("a"))
     place.promotions().keep(place.judged("3"), asked("a"))
-    assert place.promotions().state().looks == {"t1": 2}  # v1 was compared with nobody
+    assert place.promotions().state().looks.sets == {"t1": 2}  # v1 was compared with nobody
 
 
 # MLflow away.
