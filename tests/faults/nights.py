@@ -127,7 +127,8 @@ def stops(process, said):
 
 def opened(night):
     """The ledger of a night's home, MLflow's page, and whether a version can serve."""
-    uri = f"sqlite:///{night.place / 'mlflow.db'}"
+    uri = night.home.variables.get("NOCTURNE_MLFLOW_URL")
+    uri = uri or f"sqlite:///{night.place / 'mlflow.db'}"
     registry, key = Registry(uri), public_key_of(night.place / "keys" / "signing.key")
     ledger = Ledger(LocalStorage(night.place / "store"), "tiny")
     return ledger, MlflowMirror(registry, "tiny"), Fitness(registry, "tiny", key)
