@@ -1,9 +1,11 @@
-"""MLflow's server dies or hangs while a night runs."""
+"""MLflow's server dies, hangs or its database is locked while a night runs."""
 
 import os
 import signal
+import sqlite3
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -69,3 +71,27 @@ def away(night, run, took):
     assert run.stderr.count("tracking down, spooling") == 1
     print(f"ended {took:.0f} s after MLflow went")
     assert took < 200, run.stderr  # 15 s a call; one without a bound takes 246
+
+
+@pytest.mark.parametrize("seconds", [5, 60])
+def test_a_store_that_is_locked_in_a_night(tmp_path, seconds):
+    home = home_in(tmp_path)
+    night = Night(home, home.write(TINY))
+    night.place.mkdir()
+    database = night.place / "mlflow.db"
+    with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other:
+
+        def lock():
+            other.execute("begin exclusive")
+            threading.Timer(seconds, other.rollback).start()
+
+        run, _ = goes_on_after(night, "after_evaluate", lock)
+    if seconds == 5:
+        assert run.returncode == 0, run.stderr
+        assert "locked" not in run.stderr
+    elif run.returncode:
+        assert "registry busy" in night.record()["reason"]
+        run = night.run()
+    assert run.returncode == 0, run.stderr
+    as_if_nothing_had_happened(night)
+    assert violations(*opened(night)) == []
