@@ -200,6 +200,14 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
+def size(count: int) -> str:
+    """Bytes in words: 1.2 GB."""
+    for unit, least in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} B"
+
+
 def night_table(night: Night, metric: str) -> None:
     """How a night ended: candidates, metrics, gates, version and where the report lies."""
     rows = [

@@ -52,7 +52,7 @@ def examine(pipeline: Pipeline) -> list[Finding]:
         found.append(Finding("store", "broken", str(error), "set NOCTURNE_STORE"))
     found.append(_mlflow(settings))
     if not broken(found):  # the ledger is compared with what answers
-        found.append(_decisions(pipeline, settings))
+        found += [_decisions(pipeline, settings), _retention(pipeline)]
     return [*found, *_prefect(pipeline, settings)]
 
 
@@ -127,8 +127,11 @@ def _nights(pipeline: Pipeline, settings: Settings, storage: Storage) -> Iterato
 
     name, again = pipeline.name, "nocturne retrain CONF --date"
     for held in lease.dead(name, storage, time.time()):
-        yield Finding("lease", "broken", f"night {held.logical_date} died (pid {held.pid} on "
-                      f"{held.host})", f"{again} {held.logical_date}")  # fmt: skip
+        said = f"{held.what} died (pid {held.pid} on {held.host})"
+        if held.doing == "night":
+            yield Finding("lease", "broken", said, f"{again} {held.logical_date}")
+        else:
+            yield Finding("lease", "worth knowing", said, "nocturne gc CONF")
     reap(name, settings, storage)
     last = next(nights.newest_first(name, storage), None)
     if last is None:
@@ -158,6 +161,21 @@ def _decisions(pipeline: Pipeline, settings: Settings) -> Finding:
         return Finding("ledger", "fine", "whole; its bundles are there and MLflow agrees")
     mend = "nocturne verify CONF tells all; nocturne reconcile CONF mends MLflow's page"
     return Finding("ledger", "broken", "; ".join(flaws[:3]), mend)
+
+
+def _retention(pipeline: Pipeline) -> Finding:
+    """What is kept beyond the policy, in bytes."""
+    from flows.cleaning import clean
+    from flows.console import size
+
+    try:
+        found = clean(pipeline, dry_run=True)
+    except Exception as error:  # whatever is broken is told by the finding about it
+        return Finding("retention", "worth knowing", f"cannot be looked at: {error}")
+    if not found["deleted"]:
+        return Finding("retention", "fine", f"nothing is kept beyond it, {found['kept']} things")
+    said = f"{size(found['bytes'])} in {found['deleted']} things that it does not keep"
+    return Finding("retention", "worth knowing", said, "nocturne gc CONF --dry-run, then gc CONF")
 
 
 def _mlflow(settings: Settings) -> Finding:

@@ -63,7 +63,7 @@ def reap(
 
 def _sentence(held: Held, now: float) -> str:
     return (
-        f"night {held.logical_date} of {held.pipeline!r} died (pid {held.pid} on {held.host}, "
+        f"{held.what} of {held.pipeline!r} died (pid {held.pid} on {held.host}, "
         f"last sign of life {now - held.beat:.0f} s ago); run it again to go on where it was"
     )
 

@@ -45,6 +45,7 @@ def replay(pipeline: Pipeline, day: date) -> dict[str, Any]:
     storage = open_storage(settings)
     entry = _decided(pipeline, day)
     facts = entry.body["facts"]
+    _refuse_pruned(pipeline, day, entry.body["version"])
     champion = Champion(entry.body["version"], entry.body["digest"], entry.number)
     clean = _clean_rows(pipeline, day, storage)
     key = signing.public_key_of(settings.signing_key)
@@ -88,6 +89,16 @@ def _decided(pipeline: Pipeline, day: date) -> Entry:
             return entry
     known = ", ".join(sorted({entry.body["facts"]["logical_date"] for entry in entries})) or "none"
     raise ConfigError(f"replay {day}: the ledger holds no decision on it; there are: {known}")
+
+
+def _refuse_pruned(pipeline: Pipeline, day: date, version: str) -> None:
+    pruned = open_promotions(pipeline).state().pruned.get(version)
+    if pruned is not None:
+        raise ConfigError(
+            f"replay {day}: retention let the files of v{version} go (ledger entry {pruned}); "
+            f"only a version that is kept can be replayed: retention.nights is "
+            f"{pipeline.retention.nights}"
+        )
 
 
 def _clean_rows(pipeline: Pipeline, day: date, storage: Storage) -> Snapshot:

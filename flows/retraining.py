@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.runtime import deployment, flow_run
 
 from flows import missed
+from flows.cleaning import after_night
 from flows.kept import KeptSteps
 from flows.probation import undergo
 from flows.promotion import begin, conclude
@@ -101,6 +102,7 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
         failpoint("after_save")
         now, serves = datetime.now(UTC), night.champion_after
         notify(night, nights.too_old(pipeline.schedule, pipeline.name, serves, now, storage))
+        after_night(pipeline, day, lease.check)
     if night.outcome == "failed":
         raise NightFailed(night)
     return night

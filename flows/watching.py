@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows import console
-from flows.console import answer, exit_codes, grid, out, show_facts, showing
-from flows.options import DEFAULT, Conf, Json, pipeline_of
+from flows.console import answer, exit_codes, grid, out, show_facts, showing, size
+from flows.options import DEFAULT, By, Conf, Json, pipeline_of
 
 if TYPE_CHECKING:
     from tasks.references import Watched
@@ -103,6 +103,46 @@ def probation(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) -
         facts = found.model_dump(mode="json") if found else nobody
         answer(facts, as_json=as_json, table=lambda: show_facts({"probation": facts["reason"]}))
         raise typer.Exit(console.REFUSED if found and found.demoted else console.DONE)
+
+
+@app.command()
+def gc(
+    conf: Conf = DEFAULT,
+    by: By = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would go, and why the rest stays.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what `retention` in CONF does not keep: rows, versions, runs, reports, live inputs.
+
+    Production, the champion before it, what waits for a person, all that the ledger needs and
+    what is younger than `retention.safe_hours` stay whatever the policy says. Versions that go
+    are recorded in the ledger first. Exit code 3 while a night of the pipeline runs.
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        from flows.cleaning import clean
+
+        found = clean(pipeline_of(conf), dry_run=dry_run, by=by)
+        answer(found, as_json=as_json, table=lambda: _show_cleaned(found))
+
+
+def _show_cleaned(found: dict[str, Any]) -> None:
+    rows = [
+        (
+            row["kind"],
+            f"{row['deleted']:,}",
+            size(row["bytes"]),
+            f"{row['oldest']} to {row['newest']}" if row["deleted"] else "",
+            f"{row['kept']:,}",
+            "; ".join(f"{count} {why}" for why, count in list(row["why_kept"].items())[:4]),
+        )
+        for row in found["kinds"]
+    ]
+    verb = "would go" if found["dry_run"] else "deleted"
+    grid("Retention", ("what", verb, "size", "of", "kept", "why"), rows)
+    out.print(f"{found['deleted']:,} {verb}, {size(found['bytes'])}", highlight=False)
 
 
 @app.command()

@@ -7,13 +7,15 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from infra.errors import AlreadyExists, NotFound, StorageError
 from infra.keys import checked, checked_prefix
+from infra.stored import Stored
 
 _UNFINISHED = ".unfinished"
 
@@ -79,6 +81,13 @@ class LocalStorage:
             for name in names
         )
         yield from sorted(key for key in found if key.startswith(prefix))
+
+    def listed(self, prefix: str = "") -> Iterator[Stored]:
+        """The same keys, each with size and time of writing; what goes meanwhile is left out."""
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError):
+                found = self._path(key).stat()
+                yield Stored(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def delete(self, key: str) -> None:
         """Remove what stands under the key; nothing there is as good."""

@@ -15,6 +15,7 @@ from infra.errors import AlreadyExists, NotFound, StorageError, Unreachable
 from infra.keys import checked, checked_prefix
 from infra.local import explained, probe, write_whole
 from infra.settings import Settings
+from infra.stored import Stored
 
 Result = TypeVar("Result")
 
@@ -100,17 +101,27 @@ class S3Storage:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted."""
-        yield from (key for key, _ in self.stamped(checked_prefix(prefix)))
+        yield from (one.key for one in self.listed(prefix))
+
+    def listed(self, prefix: str = "") -> Iterator[Stored]:
+        """The same keys, each with its size and when it was written."""
+        for key, item in self._items(checked_prefix(prefix)):
+            yield Stored(key, item["Size"], item["LastModified"])
 
     def stamped(self, prefix: str) -> Iterator[tuple[str, str]]:
         """All keys that begin with the prefix, sorted, each with the mark of its content."""
+        for key, item in self._items(prefix):
+            yield key, f"{item['Size']} {item['ETag']}"
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """Every key that begins with the prefix, and what the service says of it."""
         request: dict[str, Any] = {"Bucket": self.bucket, "MaxKeys": PAGE_KEYS}
         request["Prefix"] = self.prefix + prefix
         while True:
             what = f"keys of {prefix or 'the whole store'}"
             page = self._ask("list", what, lambda: self._client.list_objects_v2(**request))
             for item in page.get("Contents", []):
-                yield item["Key"][len(self.prefix) :], f"{item['Size']} {item['ETag']}"
+                yield item["Key"][len(self.prefix) :], item
             if not page["IsTruncated"]:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]

@@ -11,6 +11,7 @@ from infra.errors import AlreadyExists, NotFound, StorageError, Unreachable
 from infra.local import LocalStorage
 from infra.s3 import S3Storage
 from infra.settings import Settings
+from infra.stored import Stored
 
 __all__ = [
     "AlreadyExists",
@@ -19,6 +20,7 @@ __all__ = [
     "S3Storage",
     "Storage",
     "StorageError",
+    "Stored",
     "Unreachable",
     "download",
     "open_place",
@@ -47,6 +49,9 @@ class Storage(Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted."""
+
+    def listed(self, prefix: str = "") -> Iterator[Stored]:
+        """The same keys, each with its size and when it was written."""
 
     def delete(self, key: str) -> None:
         """Remove what stands under the key; nothing there is as good."""

@@ -48,7 +48,7 @@ class Draft:
     """An entry before it has a number.
 
     Attributes:
-        kind: What happened: intent, done, undone, kept, refused, proposed or rejected.
+        kind: What happened: intent, done, undone, kept, refused, proposed, rejected or pruned.
         at: When it was decided, with its time zone.
         by: Who asked: a night, or a person's name.
         why: The reason, in one sentence.

@@ -5,8 +5,10 @@ costs a few reads however long the ledger is.
 
 The kinds of entries: *intent* (promote, approve, rollback, adopt or revert: begins a move),
 *undone* (turns a move back), *done* (the mirror shows what the ledger wants), and, complete in
-themselves, *kept*, *refused*, *proposed* and *rejected*. A rollback counts from its intent on,
-so that it works while the mirror is away; every other move counts once it is done.
+themselves, *kept*, *refused*, *proposed*, *rejected* and *pruned* (retention lets the files of
+versions go, none of them needed; whatever is deleted is deleted after this entry). A rollback
+counts from its intent on, so that it works while the mirror is away; every other move counts
+once it is done.
 """
 
 from __future__ import annotations
@@ -109,6 +111,8 @@ def _intent(state: State, entry: Entry) -> None:
         raise ValueError(f"entry {state.pending.number} is not finished")
     if body["before"] != (state.champion.version if state.champion else None):
         raise ValueError(f"it replaces {body['before']!r}, the champion is {state.champion}")
+    if action != REVERT and body["version"] in state.pruned:
+        raise ValueError(f"entry {state.pruned[body['version']]} pruned v{body['version']}")
     if action == REVERT:
         target = state.champion
     else:
@@ -170,6 +174,14 @@ def _kept(state: State, entry: Entry) -> None:
     """The champion stays; only the look at the test set counts."""
 
 
+def _pruned(state: State, entry: Entry) -> None:
+    gone = dict.fromkeys(entry.body["versions"], entry.number)
+    for version in sorted(gone.keys() & state.needed.keys()):
+        raise ValueError(f"v{version} is pruned and needed: {state.needed[version]}")
+    state.past = tuple(one for one in state.past if one.version not in gone)
+    state.pruned |= gone
+
+
 _FOLD: dict[str, Callable[[State, Entry], None]] = {
     "intent": _intent,
     "undone": _undone,
@@ -178,6 +190,7 @@ _FOLD: dict[str, Callable[[State, Entry], None]] = {
     "rejected": _rejected,
     "refused": _refused,
     "kept": _kept,
+    "pruned": _pruned,
 }
 
 

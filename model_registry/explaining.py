@@ -65,6 +65,7 @@ def explain(entries: Sequence[Entry], version: str | None = None) -> Explanation
     if version is None:
         version = state.champion.version if state.champion else made[-1].version if made else None
     about = [one for one in made if version is not None and one.version == version]
+    about = about or [one for one in made if one.number == state.pruned.get(version or "")]
     if version is None or not about:
         known = ", ".join(f"v{one}" for one in dict.fromkeys(d.version for d in made if d.version))
         asked = f"about v{version}" if version else "at all"
@@ -104,14 +105,17 @@ def _stands(state: State, version: str, made: Sequence[Decision]) -> str:
     if version in state.proposals:
         entry = state.proposals[version].number
         return f"waits for `nocturne approve` or `nocturne reject` (entry {entry})"
+    if version in state.pruned:
+        entry = state.pruned[version]
+        return f"not in Production; retention let its files go (entry {entry}), the record stays"
     if version in state.barred:
         entry = state.barred[version]
         demoted = any(d.number == entry and d.kind.startswith("demoted") for d in made)
         how = "demoted by probation" if demoted else "rolled back or rejected"
         return f"{how} (entry {entry}); only a person may promote it again"
-    if any(one.version == version for one in state.past):
-        return "was in Production before; `nocturne rollback` may go back to it"
-    return "not in Production"
+    before = any(one.version == version for one in state.past)
+    may = "was in Production before; `nocturne rollback` may go back to it"
+    return may if before else "not in Production"
 
 
 def _judged(facts: Mapping[str, Any], looks: int) -> Iterator[str]:

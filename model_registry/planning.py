@@ -52,6 +52,8 @@ def promotion(
         return _refusal(state, judged, asked, "barred", why)
     if found is not None and found.version == judged.version:
         return _refusal(state, judged, asked, "same", f"{named(found)} is in Production already")
+    if judged.version in state.pruned:
+        unfit = f"v{judged.version} was pruned in entry {state.pruned[judged.version]}"
     if unfit is not None:
         return _refusal(state, judged, asked, "unfit", f"{unfit}, kept {named(found)}")
     if objection is not None:
@@ -75,6 +77,24 @@ def rejection(state: State, version: str, asked: Asked) -> Draft:
     judged = Judged(version, state.proposals[version].digest, state.champion)
     body = {"about": state.proposals[version].number}
     return replace(_drafted("rejected", state, judged, asked, body), request=asked.request)
+
+
+def pruning(state: State, versions: Mapping[str, str], asked: Asked) -> Draft | None:
+    """That the files of versions go; None where none of them may.
+
+    Args:
+        state: Where the pipeline stands.
+        versions: Version to digest, of what a policy would let go.
+        asked: By whom, and by which policy.
+    """
+    held = {**state.needed, **state.pruned}
+    gone = {version: digest for version, digest in versions.items() if version not in held}
+    if state.pending is not None or not gone:
+        return None
+    named_ = ", ".join(f"v{version}" for version in gone)
+    before = _version(state.champion)
+    body = {"version": None, "before": before, "after": before, "versions": gone}
+    return Draft("pruned", asked.at, asked.by, f"{asked.why}: {named_}", body)
 
 
 def rollback(state: State, asked: Asked, to: str | None, unfit: Unfit) -> Draft:
@@ -211,6 +231,11 @@ def _earlier(state: State, to: str | None, unfit: Unfit, *, cancels: bool) -> tu
                 raise RegistryError(f"rollback to v{to}: {why}; choose another version")
             return champion, ""
     known = ", ".join(named(champion) for champion in choices) or "none"
+    if to in state.pruned:
+        raise RegistryError(
+            f"rollback to v{to}: retention pruned it (entry {state.pruned[to]}); there are: "
+            f"{known}. retention.versions says how many earlier champions are kept"
+        )
     raise RegistryError(
         f"rollback to v{to}: not an earlier version in Production; there are: {known}. Any other "
         "version is promoted, not rolled back to"
@@ -227,7 +252,7 @@ def _adoptable(
     strangers = standing.strangers(_version(state.champion))
     if first and standing.alias in standing.production:
         strangers = {str(standing.alias)}
-    if len(strangers) != 1 or strangers & set(state.barred):
+    if len(strangers) != 1 or strangers & {*state.barred, *state.pruned}:
         return None
     version = strangers.pop()
     digests = {champion.version: champion.digest for champion in state.past}

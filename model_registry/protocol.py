@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from model_registry import decisions, planning
 from model_registry.asking import Asked, Facts, Judged
-from model_registry.chain import Draft, LedgerBroken, LedgerError
+from model_registry.chain import Draft, Entry, LedgerBroken, LedgerError
 from model_registry.errors import PromotionLost, RegistryError
 from model_registry.ledger import Ledger
 from model_registry.mirror import Mirror
@@ -171,6 +171,27 @@ class Promotions:
         except RegistryError as error:
             logger.warning("rollback, entry %d: MLflow follows later: %s", entry.number, error)
         return self._outcome(entry.number)
+
+    def prune(self, versions: Mapping[str, str], asked: Asked) -> Entry | None:
+        """Record that the files of versions go; whoever deletes them does so after this.
+
+        Nobody goes back to them or promotes them from here on, and nothing that is needed when
+        the entry is written is in it.
+
+        Args:
+            versions: Version to digest, of what a policy would let go.
+            asked: By whom, and by which policy.
+
+        Returns:
+            The entry; its body names the versions. None where none of them may go.
+        """
+        for _ in range(ROUNDS):
+            state = self.state()
+            draft = planning.pruning(state, versions, asked)
+            entry = self._both.attempt(draft, state) if draft else None
+            if draft is None or entry is not None:
+                return entry
+        raise self._both.busy()
 
     def reconcile(self, asked: Asked) -> tuple[str, ...]:
         """Finish or turn back what is unfinished, and mend what was changed by hand.

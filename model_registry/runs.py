@@ -12,11 +12,13 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_registry.connection import answering, artifact_root, connect
+from model_registry import artifacts
+from model_registry.connection import answering, artifact_root, artifacts_answering, connect
 from model_registry.errors import RegistryError
 from model_registry.redaction import redacted, without_secrets
 
@@ -27,6 +29,33 @@ METRICS_AT_ONCE, OTHERS_AT_ONCE = 1_000, 100
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6_000, 5_000, 36
 NOT_FINITE = "not_finite"
 KINDS = ("night", "candidate", "fold", "monitoring")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended.
+
+    Attributes:
+        run_id: MLflow's.
+        kind: Entry of `KINDS`; empty for a run of somebody else.
+        logical_date: Of its night or day, ISO 8601; empty where it names none.
+        ended: Seconds since 1970.
+        artifacts: Where its files are.
+    """
+
+    run_id: str
+    kind: str
+    logical_date: str
+    ended: float
+    artifacts: str
+
+
+def finished_of(run: Any) -> Finished:
+    """From MLflow's run."""
+    tags, info = run.data.tags, run.info
+    ended = (info.end_time or 0) / 1000
+    named = (tags.get("kind", ""), tags.get("logical_date", ""))
+    return Finished(str(info.run_id), *named, ended, info.artifact_uri)
 
 
 class Runs:
@@ -173,6 +202,58 @@ class Runs:
             self.tag(run_id, tags)
             self.finish(run_id, "KILLED")
         return ours
+
+    def finished(self, before: float, kinds: Sequence[str]) -> list[Finished]:
+        """Runs of some kinds that ended before a time, the oldest first.
+
+        Args:
+            before: Seconds since 1970.
+            kinds: Entries of `KINDS`; runs without a kind are somebody else's.
+        """
+        query = f"attributes.end_time < {int(before * 1000)} and attributes.end_time > 0"
+        token, found = None, list[Finished]()
+        with answering(self.uri):
+            experiment = self.client.get_experiment_by_name(self.experiment)
+        while experiment is not None:
+            with answering(self.uri):
+                page = self.client.search_runs(
+                    [experiment.experiment_id],
+                    query,
+                    max_results=1_000,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+            found += [finished_of(run) for run in page if run.data.tags.get("kind") in kinds]
+            token = page.token
+            if not token:
+                break
+        return found
+
+    def size(self, run: Finished) -> int:
+        """Bytes of the artifacts of a run and of all runs inside it."""
+        with artifacts_answering(run.artifacts), answering(self.uri):
+            own = artifacts.size(self._repository(run.artifacts))
+        return own + sum(self.size(child) for child in self._inside(run.run_id))
+
+    def remove(self, run: Finished) -> None:
+        """Delete a run and those inside it, innermost first, each after its artifacts.
+
+        MLflow keeps the rows of deleted runs until its own `mlflow gc`; their files are gone.
+        """
+        for child in self._inside(run.run_id):
+            self.remove(child)
+        with artifacts_answering(run.artifacts), answering(self.uri):
+            artifacts.remove(self._repository(run.artifacts))
+            self.client.delete_run(run.run_id)
+
+    def _inside(self, run_id: str) -> list[Finished]:
+        with answering(self.uri):
+            return [finished_of(self.client.get_run(child)) for child in self.children(run_id)]
+
+    def _repository(self, place: str) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(place, tracking_uri=self.uri)
 
     def children(self, run_id: str) -> list[str]:
         """Ids of the runs directly inside a run."""

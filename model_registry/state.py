@@ -74,6 +74,7 @@ class State:
         past: Earlier champions that may be gone back to, oldest first.
         pending: The move that is not finished.
         barred: Version rolled back or rejected, to the entry that says so.
+        pruned: Version whose files retention let go, to the entry that says so.
         proposals: Version to what waits for a person.
         requests: What was asked, to the entry that answers it.
         looks: How often which test rows judged.
@@ -84,6 +85,7 @@ class State:
     past: tuple[Champion, ...] = ()
     pending: Pending | None = None
     barred: dict[str, int] = field(default_factory=dict)
+    pruned: dict[str, int] = field(default_factory=dict)
     proposals: dict[str, Proposal] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
@@ -93,6 +95,23 @@ class State:
         """What the mirror is to show."""
         return self.pending.target if self.pending else self.champion
 
+    @property
+    def needed(self) -> dict[str, str]:
+        """Version to why it may not be pruned, whatever a policy says."""
+        found: dict[str, str] = {}
+        for version, proposal in self.proposals.items():
+            found[version] = "waits for a person"
+            if proposal.expected:
+                found[proposal.expected.version] = "a waiting version was judged against it"
+        if self.pending:
+            moving = (self.pending.target, self.pending.before, *self.pending.past)
+            found |= {one.version: "a move is not finished" for one in moving if one}
+        if self.past:
+            found[self.past[-1].version] = "the previous champion"
+        if self.champion:
+            found[self.champion.version] = "in Production"
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """The state as plain JSON; the head goes beside it."""
         return {
@@ -101,6 +120,7 @@ class State:
             "past": [_plain(champion) for champion in self.past],
             "pending": _plain(self.pending),
             "barred": self.barred,
+            "pruned": self.pruned,
             "proposals": {version: _plain(one) for version, one in self.proposals.items()},
             "requests": self.requests,
             **self.looks.to_json(),
@@ -111,6 +131,7 @@ class State:
         return replace(
             self,
             barred=dict(self.barred),
+            pruned=dict(self.pruned),
             proposals=dict(self.proposals),
             requests=dict(self.requests),
             looks=self.looks.copy(),
@@ -135,6 +156,7 @@ class State:
             past=_champions(content["past"]),
             pending=pending,
             barred=dict(content["barred"]),
+            pruned=dict(content.get("pruned", {})),  # an older checkpoint has none
             proposals={key: _proposal(value) for key, value in content["proposals"].items()},
             requests=dict(content["requests"]),
             looks=Looks.from_json(content),

@@ -16,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_registry import bundle
+from model_registry import artifacts, bundle
 from model_registry.bundle import Manifest
 from model_registry.connection import answering, artifacts_answering, connect
 from model_registry.errors import VersionUnfit
 from model_registry.redaction import redacted
 from model_registry.served import ServedModel, save_served
-from model_registry.versions import PRODUCTION, Version, version_of
+from model_registry.versions import FILES_GONE, PRODUCTION, PRUNED, Version, version_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,7 +98,7 @@ class Registry:
         """
         digest = bundle.verify(directory).digest
         for version in self.versions(name):
-            if version.digest == digest:
+            if version.digest == digest and not version.pruned:
                 return version
         model = self._logged(name, directory, served, run_id, digest)
         with answering(self.uri):
@@ -158,6 +158,11 @@ class Registry:
             VersionUnfit: "artifact ... missing".
             RegistryUnreachable: there is no answer.
         """
+        if version.pruned:
+            raise VersionUnfit(
+                f"artifacts of {version.name!r} v{version.version} were pruned: {version.pruned}; "
+                "its night trained again registers them as a new version"
+            )
         try:
             with artifacts_answering(version.source), answering(self.uri):
                 files = self._artifacts(version).list_artifacts(BUNDLE_PATH)
@@ -177,6 +182,28 @@ class Registry:
                     f"{size} bytes are no part of a bundle; nothing was downloaded"
                 )
         return found
+
+    def size(self, version: Version) -> int:
+        """Bytes of all that MLflow keeps for a version; 0 where nothing is left."""
+        with artifacts_answering(version.source), answering(self.uri):
+            return artifacts.size(self._artifacts(version))
+
+    def prune(self, version: Version, why: str) -> None:
+        """Delete the files of a version; its row stays and says why, its number is never reused.
+
+        The tag `pruned` comes first and `files_gone` last, so that a version that is half deleted
+        serves nobody and is finished by the next call; one that is finished stays as it is.
+
+        Raises:
+            VersionUnfit: its source is not one that Nocturne registers.
+            RegistryUnreachable: there is no answer.
+        """
+        if version.tags.get(FILES_GONE) == "yes":
+            return
+        self.set_tags(version.name, version.version, {PRUNED: version.pruned or why})
+        with artifacts_answering(version.source), answering(self.uri):
+            artifacts.remove(self._artifacts(version))
+        self.set_tags(version.name, version.version, {FILES_GONE: "yes"})
 
     def set_tags(self, name: str, number: str, tags: Mapping[str, str]) -> None:
         """Write tags of a version."""

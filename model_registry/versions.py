@@ -8,6 +8,8 @@ from typing import Any
 
 PRODUCTION, STAGING, ARCHIVED = "Production", "Staging", "Archived"
 CHAMPION, CHALLENGER = "champion", "challenger"
+PRUNED = "pruned"  # tag: why the files of a version are gone, or going
+FILES_GONE = "files_gone"  # tag, "yes": all of them are
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Version:
     def digest(self) -> str | None:
         """sha256 of the bundle's manifest; None for a version that Nocturne did not make."""
         return self.tags.get("digest")
+
+    @property
+    def pruned(self) -> str | None:
+        """When and why retention let its files go; None where they are to be there."""
+        return self.tags.get(PRUNED)
 
 
 def version_of(row: Any, aliases: Mapping[str, str]) -> Version:

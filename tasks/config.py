@@ -20,6 +20,7 @@ from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
 from tasks.monitoring_config import Monitoring
 from tasks.probation_config import Probation
+from tasks.retention_config import Retention
 from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
 
@@ -267,6 +268,7 @@ class Pipeline(Frozen):
     monitoring: Monitoring = Field(
         Monitoring(), description="Live inputs against what the model was tested on."
     )
+    retention: Retention = Field(Retention(), description="What `nocturne gc` leaves.")
     seed: int = Field(17, ge=0, le=2**31 - 1, description="Seed of everything drawn at random.")
 
     @property

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from pydantic import Field
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 BEATS = 5  # in the seconds that a lease lasts
 LOOKED_BACK = 20
+RETENTION_SECONDS = 600  # that a night waits for `nocturne gc`
 
 
 class NightRunning(RuntimeError):
@@ -42,7 +43,7 @@ class NightRunning(RuntimeError):
 
     def __init__(self, held: Held, now: float) -> None:
         super().__init__(
-            f"pipeline {held.pipeline!r}: night {held.logical_date} is still running "
+            f"pipeline {held.pipeline!r}: {held.what} is still running "
             f"(pid {held.pid} on {held.host}, age {now - held.started:.0f} s); "
             "wait for it to end, then run again"
         )
@@ -68,6 +69,12 @@ class Held(Reference):
     run_id: str | None = Field(None, description="MLflow run of the night.")
     flow_run_id: str | None = Field(None, description="Prefect's.")
     ended: str | None = Field(None, description="How; None while it runs, and when it died.")
+    doing: Literal["night", "retention"] = Field("night", description="What it is held for.")
+
+    @property
+    def what(self) -> str:
+        """What it is held for, in words."""
+        return f"night {self.logical_date}" if self.doing == "night" else "nocturne gc"
 
 
 class Lease:
@@ -130,6 +137,7 @@ def holding(
     *,
     lasts: float = 150.0,
     flow_run_id: str | None = None,
+    doing: Literal["night", "retention"] = "night",
 ) -> Iterator[Lease]:
     """Hold the pipeline for one night, with a heartbeat beside it.
 
@@ -139,11 +147,15 @@ def holding(
         storage: Holds the leases.
         lasts: Seconds without a heartbeat after which others take the night over.
         flow_run_id: Prefect's.
+        doing: What for. A night waits up to 10 minutes for retention to end; nothing waits for
+            a night.
 
     Raises:
         NightRunning: another process does, and is alive.
     """
-    lease = Lease(_claimed(pipeline, day, storage, lasts, flow_run_id), storage)
+    if doing == "night":
+        _await_retention(pipeline, storage)
+    lease = Lease(_claimed(pipeline, day, storage, lasts, flow_run_id, doing), storage)
     failpoint("after_claim")
     threading.Thread(target=lease.beat, name="heartbeat", daemon=True).start()
     try:
@@ -154,8 +166,24 @@ def holding(
     lease.end("done")
 
 
+def _await_retention(pipeline: str, storage: Storage) -> None:
+    """Deleting takes seconds or minutes, and no night should be lost to it."""
+    until = time.monotonic() + RETENTION_SECONDS
+    last = latest(pipeline, storage)
+    while last is not None and last.doing == "retention" and alive(last, time.time()):
+        if time.monotonic() > until:
+            return
+        time.sleep(1)
+        last = latest(pipeline, storage)
+
+
 def _claimed(
-    pipeline: str, day: date, storage: Storage, lasts: float, flow_run_id: str | None
+    pipeline: str,
+    day: date,
+    storage: Storage,
+    lasts: float,
+    flow_run_id: str | None,
+    doing: Literal["night", "retention"],
 ) -> Held:
     now, last = time.time(), latest(pipeline, storage)
     if last is not None and alive(last, now):
@@ -172,6 +200,7 @@ def _claimed(
         beat=now,
         lasts=lasts,
         flow_run_id=flow_run_id,
+        doing=doing,
     )
     try:
         _write(mine, storage, if_absent=True)
@@ -223,7 +252,9 @@ def bury(held: Held, storage: Storage) -> None:
 
 def _write(held: Held, storage: Storage, *, if_absent: bool = False) -> None:
     key = f"leases/{held.pipeline}/{held.number:08d}.json"
-    storage.put(key, held.model_dump_json(indent=1).encode(), if_absent=if_absent)
+    usual = {"doing"} if held.doing == "night" else None  # an earlier version does not know it
+    data = held.model_dump_json(indent=1, exclude=usual).encode()
+    storage.put(key, data, if_absent=if_absent)
 
 
 def _space() -> str:

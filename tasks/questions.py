@@ -41,7 +41,7 @@ LIBRARIES = {
     MEASURING: ("cleanlab", "matplotlib", "numpy", "scipy"),
 }
 # what changes no number of a night
-BESIDE = {"schedule", "description", "scoring", "monitoring", "serving"}
+BESIDE = {"schedule", "description", "scoring", "monitoring", "serving", "retention"}
 JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key", "members"}  # the rows stand apart
 
 

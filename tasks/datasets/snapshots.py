@@ -119,7 +119,7 @@ def row_ids(key: str, storage: Storage) -> set[str]:
 def note(night: NightRows, pipeline_name: str, storage: Storage) -> None:
     """Keep what a night took in; a rerun of the same date replaces it."""
     content = json.dumps(asdict(night), sort_keys=True, indent=1).encode()
-    storage.put(f"{_nights(pipeline_name)}{night.date}.json", content)
+    storage.put(note_key(pipeline_name, night.date), content)
 
 
 def recent(pipeline_name: str, storage: Storage, before: date, limit: int = 14) -> list[NightRows]:
@@ -131,10 +131,20 @@ def recent(pipeline_name: str, storage: Storage, before: date, limit: int = 14) 
         before: The logical date of tonight, which is not among them.
         limit: Most nights to return.
     """
-    folder = _nights(pipeline_name)
-    dates = (key.removeprefix(folder).removesuffix(".json") for key in storage.keys(folder))
+    dates = noted(pipeline_name, storage)
     last = [name for name in dates if name < before.isoformat()][-limit:]
-    return [NightRows(**json.loads(storage.get(f"{folder}{name}.json"))) for name in last]
+    return [NightRows(**json.loads(storage.get(note_key(pipeline_name, name)))) for name in last]
+
+
+def noted(pipeline_name: str, storage: Storage) -> list[str]:
+    """The logical dates that took rows in, oldest first."""
+    folder = _nights(pipeline_name)
+    return [key.removeprefix(folder).removesuffix(".json") for key in storage.keys(folder)]
+
+
+def note_key(pipeline_name: str, day: str) -> str:
+    """Where the note of a logical date stands in the store."""
+    return f"{_nights(pipeline_name)}{day}.json"
 
 
 def _nights(pipeline_name: str) -> str:
