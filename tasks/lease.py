@@ -183,7 +183,7 @@ def _claimed(
     storage: Storage,
     lasts: float,
     flow_run_id: str | None,
-    doing: Literal["night", "retention"],
+    doing: Literal["night", "retention"] = "night",
 ) -> Held:
     now, last = time.time(), latest(pipeline, storage)
     if last is not None and alive(last, now):
