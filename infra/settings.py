@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     s3_endpoint: str = Field("", description="Endpoint of an S3 service other than AWS.")
     s3_access_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Empty: boto3's own chain.")
+    key_file: Path | None = Field(
+        None,
+        validation_alias="NOCTURNE_SIGNING_KEY",
+        description="Private key that seals bundles; who only reads them needs the public one.",
+    )
     webhook: SecretStr = Field(SecretStr(""), description="URL that hears how nights end.")
     notify: SecretStr = Field(
         SecretStr(""), description="Addresses as apprise writes them, apart by blanks."
@@ -76,7 +81,8 @@ class Settings(BaseSettings):
     @property
     def signing_key(self) -> Path:
         """Private key that seals bundles; the public one lies beside it as `.pub`."""
-        return (self.home / "keys" / "signing.key").resolve()
+        # not resolved: a mounted secret is a link, and its other half lies beside the link
+        return (self.key_file or self.home / "keys" / "signing.key").absolute()
 
     @property
     def work(self) -> Path:

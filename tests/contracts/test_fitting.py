@@ -144,8 +144,8 @@ def test_each_member_of_a_blend_learns_from_its_own_errors():
 
 
 def test_smoothed_labels_keep_a_model_from_being_sure():
-    settings = Training(epochs=6, batch_size=32, min_updates=400, patience=9, learning_rate=0.02)
-    train = order_rows(96)
+    settings = Training(epochs=6, batch_size=32, min_updates=120, patience=9, learning_rate=0.03)
+    train = order_rows(96, longest=6)
     sure, _ = fitted(settings, train=train, architecture="bidirectional_lstm")
     less, _ = fitted(
         settings.model_copy(update={"label_smoothing": 0.3}),

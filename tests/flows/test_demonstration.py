@@ -18,6 +18,7 @@ DEMO = [sys.executable, "-m", "flows.cli", "demo"]
 
 
 def begun(home, *options):
+    """The demonstration on its way; Ctrl-C reaches it also where tests run in the background."""
     return subprocess.Popen(
         [*DEMO, *options],
         cwd=ROOT,
@@ -26,6 +27,7 @@ def begun(home, *options):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
@@ -48,7 +50,10 @@ def eventually(condition, seconds=30):
     return condition()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow)],
+)
 def test_stopped_in_the_middle_of_a_night_nothing_runs_on(tmp_path, number, code):
     home = home_in(tmp_path)
     with begun(home) as process:
