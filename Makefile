@@ -21,7 +21,7 @@ retrain: install  ## one whole night on the embedded data, no server to start (e
 demo: install  ## the whole story on generated data: served, drifted, retrained, swapped live; ends with a page
 	@$(BIN)/nocturne demo $(ARGS)
 
-test: install  ## the tests that every change runs, about 17 minutes on two cores
+test: install  ## the tests that every change runs, about 22 minutes on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: install  ## also the long sweeps and soaks

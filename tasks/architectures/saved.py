@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,3 +17,9 @@ def known() -> Any:
     named = {keras.saving.get_registered_name(value): value for value in classes}
     own = {name: value for name, value in named.items() if name.startswith("nocturne>")}
     return keras.saving.custom_object_scope(own)
+
+
+def load(path: Path) -> keras.Model:
+    """The model of a `.keras` file, without its optimiser; no code of the file is run."""
+    with known():
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -97,9 +97,8 @@ def _fit_fold(job: Job, number: int, train: Examples, held: Examples, *, keep: b
 
 def mean_of_folds(job: Job) -> keras.Model:
     """One model that answers with the mean of the fold models."""
-    paths = [_folder(job, number) / "model.keras" for number in range(1, job.folds + 1)]
-    with saved.known():
-        models = [keras.saving.load_model(path, compile=False, safe_mode=True) for path in paths]
+    folders = [_folder(job, number) for number in range(1, job.folds + 1)]
+    models = [saved.load(folder / "model.keras") for folder in folders]
     return blocks.together(models, name="fold_ensemble")
 
 

@@ -27,7 +27,7 @@ SPLITS = ("validation", "golden", "test", "out_of_fold")
 
 
 class Ensemble:
-    """The mean of some candidates, at the temperature that suits what they had not seen.
+    """The mean of some candidates, calibrated as they are: by rows that they had not seen.
 
     Attributes:
         members: Folders of those that were taken.
@@ -52,7 +52,8 @@ class Ensemble:
             split: np.mean([_said(each, split) for each in self.members], axis=0)
             for split in splits
         }
-        self._temperature = temperature(judged.labels, means[kept])
+        calibrate = job.training.calibrate
+        self._temperature = temperature(judged.labels, means[kept]) if calibrate else 1.0
         self.answers = {
             split: scaled(mean, self._temperature).astype(np.float32)
             for split, mean in means.items()
@@ -64,10 +65,7 @@ class Ensemble:
 
     def model(self) -> keras.Model:
         """One model that answers as they do together."""
-        paths = [Path(each) / "model.keras" for each in self.members]
-        with saved.known():
-            load = keras.saving.load_model
-            models = [load(path, compile=False, safe_mode=True) for path in paths]
+        models = [saved.load(Path(each) / "model.keras") for each in self.members]
         return blocks.tempered(blocks.together(models, name="ensemble"), self._temperature)
 
 

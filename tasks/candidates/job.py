@@ -30,7 +30,9 @@ class Job(Reference):
     metric: Metric = Field("macro_f1", description="Says which epoch is best.")
     seed: int = Field(description="Of weights, order, dropout, resampling and folds.")
     threads: int = Field(1, ge=1, description="Of the candidate's process.")
-    rows: str = Field("", description="sha256 over the encoded rows.")
+    rows: str = Field(
+        "", description="sha256 over the encoded rows, and what else answers follow from."
+    )
     key: str = Field("", description="Of the question it answers; the same one may be resumed.")
     members: tuple[str, ...] = Field(
         (), description="Folders of the candidates that an ensemble may take the mean of."
@@ -42,7 +44,10 @@ class Job(Reference):
         return self.architecture.name == ENSEMBLE
 
     def after(self, others: Iterable[tuple[Job, Trained]]) -> Job:
-        """The same job once the others are known; those that failed are not among its members."""
+        """The same job once the others are known; those that failed are not among its members.
+
+        Its answers follow from rows and settings of the others too, by their keys.
+        """
         sound = [(job, trained) for job, trained in others if trained.failed is None]
         asked = digest_of([self.key, *(job.key for job, _ in sound)])
         members = tuple(trained.directory for _, trained in sound)

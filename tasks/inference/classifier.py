@@ -114,14 +114,9 @@ class SequenceClassifier:
             BundleRefused: "refused: RULE: what was found", before Keras is imported.
         """
         bundle.verify(directory, expected_digest=expected_digest, public_key=public_key)
-        import keras
-
         from tasks.architectures import saved
 
-        with saved.known():
-            model = keras.saving.load_model(
-                directory / "model.keras", compile=False, safe_mode=True
-            )
+        model = saved.load(directory / "model.keras")
         state = json.loads((directory / "preprocessor.json").read_text("utf-8"))
         classes = json.loads((directory / "labels.json").read_text("utf-8"))
         return cls(preprocessor_from_json(state), model, classes)

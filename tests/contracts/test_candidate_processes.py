@@ -12,7 +12,6 @@ import zipfile
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import psutil
 import pytest
@@ -143,24 +142,19 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     of_folds, out_of_fold = [], np.zeros((120, 3), np.float32)
     parts = folds(rows.labels, None, 3, seed=4)
     for number, (_, held) in enumerate(parts, 1):
-        model = loaded(folder / "folds" / str(number) / "model.keras")
+        model = saved.load(folder / "folds" / str(number) / "model.keras")
         of_folds.append(answers(model, test))
         out_of_fold[held] = answers(model, rows.take(held))
     said = np.load(folder / "validation_probabilities.npy")
     np.testing.assert_allclose(said, out_of_fold[90:], atol=1e-6)
     said = np.load(folder / "test_probabilities.npy")
     np.testing.assert_allclose(said, np.mean(of_folds, axis=0), atol=1e-6)
-    np.testing.assert_allclose(answers(loaded(folder / "model.keras"), test), said, atol=1e-6)
+    np.testing.assert_allclose(answers(saved.load(folder / "model.keras"), test), said, atol=1e-6)
     assert np.ptp(of_folds, axis=0).max() > 1e-3
-    own = answers(loaded(folder / "model.keras"), Examples.load(prepared / "validation"))
+    own = answers(saved.load(folder / "model.keras"), Examples.load(prepared / "validation"))
     np.testing.assert_allclose(np.load(folder / "golden_probabilities.npy"), own, atol=1e-6)
     assert len(together.folds) == 3
     assert sum(before for before, _ in together.class_counts.values()) == 80
-
-
-def loaded(path):
-    with saved.known():
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def test_a_candidate_that_cannot_work_says_why_and_stops_nobody(trained):

@@ -87,7 +87,7 @@ def test_what_goes_is_said_first_then_goes_and_a_second_time_there_is_nothing(ho
     assert [entry.kind for entry in home.ledger.follow()].count("pruned") == 1
 
 
-def test_the_previous_champion_is_gone_back_to_and_what_waits_is_approved(home):
+def test_the_previous_champion_is_gone_back_to(home):
     past(home, *ENDS)
     cleaning.clean(POLICY, by="tests", now=later(home))
     home.registry.fetch("toys", "5", home.folder / "fetched")
@@ -137,7 +137,7 @@ def test_a_generous_policy_keeps_all(home):
     assert cleaning.clean(policy, by="tests", now=later(home))["deleted"] == 0
 
 
-def test_a_running_night_is_left_alone_and_the_next_waits_for_retention(home):
+def test_a_running_night_is_left_alone_and_so_is_retention_that_runs(home):
     past(home, "promote", "promote", "promote")
     storage, before = LocalStorage(home.folder / "store"), keys(home, "snapshots/")
     day = datetime.now(UTC).date()

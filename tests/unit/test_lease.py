@@ -33,6 +33,21 @@ def test_a_second_night_is_told_which_process_runs_and_since_when(storage):
         assert second.held.number == 2
 
 
+def test_a_night_waits_for_retention_to_end(storage):
+    held = threading.Event()
+
+    def night():
+        with hold(storage):
+            held.set()
+
+    waiting = threading.Thread(target=night)
+    with holding("toy", DAY, storage, doing="retention"):
+        waiting.start()
+        assert not held.wait(1.5)
+    assert held.wait(10)
+    waiting.join()
+
+
 def test_of_many_at_once_one_holds_the_pipeline(storage):
     start, held, refused = threading.Barrier(8), [], []
 
