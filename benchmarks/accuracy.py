@@ -4,7 +4,8 @@
 
 Each dataset and seed gets a home of its own, so that every night is a first night. Linear models
 (`benchmarks.linear_models`) are fitted beside the first seed on the same rows. Results are kept as
-they come in `--out`; a run that was stopped continues where it was. Prints the table at the end.
+they come in `--out`, so a run that was stopped continues where it was; `--again` begins anew. At
+the end the table between the marks in `benchmarks/ACCURACY.md` is written.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.linear_models import linear_models
+from benchmarks.pages import fill
+
+PAGE = Path(__file__).with_name("ACCURACY.md")
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,20 @@ def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
     challenger = next(c for c in record["candidates"] if c["name"] == record["challenger"])
     (prepared,) = (home / ".nocturne" / "work" / name / "prepared").iterdir()
     return {
-        "linear": linear_models(prepared) if seed == 1 else {},
+        "linear": {k: _rounded(v) for k, v in linear_models(prepared).items()} if seed == 1 else {},
         "outcome": record["outcome"],
-        "reason": record["reason"],
         "challenger": record["challenger"],
-        "validation": challenger["validation"],
-        "test": challenger["test"],
-        "candidates": {c["name"]: c["test"] for c in record["candidates"]},
-        "seconds": time.perf_counter() - began,
+        "validation": _rounded(challenger["validation"]),
+        "test": _rounded(challenger["test"]),
+        "candidates": {c["name"]: _rounded(c["test"]) for c in record["candidates"]},
+        "held_out": {c["name"]: _rounded(c["validation"]) for c in record["candidates"]},
+        "seconds": round(time.perf_counter() - began),
         "steps": record["seconds"],
     }
+
+
+def _rounded(scores: dict[str, float]) -> dict[str, float]:
+    return {name: round(score, 4) for name, score in scores.items()}
 
 
 def _change(path: Path, old: str, new: str) -> None:
@@ -153,37 +162,29 @@ def interval(values: list[float]) -> str:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: dataset, metric, ours over seeds, the article's best, linear models, published."""
-    heads = [
-        "dataset (metric)",
-        "seeds",
-        "ours",
-        "macro-F1",
-        "article's best",
-        *LINEAR,
-        "published",
-    ]
+    heads = ["dataset (official metric)", "ours, promoted", "seeds", "article's best", *LINEAR]
+    heads.append("published, not pretrained")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, dataset in DATASETS.items():
         of_set = [result for result in results if result["dataset"] == name]
-        if not of_set:
-            continue
         plain = next((result["linear"] for result in of_set if result["linear"]), {})
+        ours = [interval([r["test"][m] for r in of_set]) for m in (dataset.metric, "macro_f1")]
+        promoted = sum(result["outcome"] == "promoted" for result in of_set)
+        last = max((result["date"] for result in of_set), default="")
         cells = [
             f"{name} ({dataset.metric})",
-            str(len(of_set)),
-            interval([result["test"][dataset.metric] for result in of_set]),
-            interval([result["test"]["macro_f1"] for result in of_set]),
+            " / ".join(ours) if of_set else "not run",
+            f"{len(of_set)}, {promoted} promoted, {last}" if of_set else "0",
             " / ".join(f"{value:.3f}" for value in dataset.article),
-            *(
-                f"{plain[m][dataset.metric]:.3f} / {plain[m]['macro_f1']:.3f}"
-                if m in plain
-                else "–"
-                for m in LINEAR
-            ),
+            *(_both(plain.get(model), dataset.metric) for model in LINEAR),
             dataset.published,
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _both(scores: dict[str, float] | None, metric: str) -> str:
+    return f"{scores[metric]:.3f} / {scores['macro_f1']:.3f}" if scores else "–"
 
 
 def main() -> None:
@@ -191,14 +192,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=list(DATASETS), default=list(DATASETS))
-    parser.add_argument("--out", type=Path, default=Path(".nocturne/benchmarks/accuracy.jsonl"))
+    parser.add_argument("--out", type=Path, default=PAGE.with_name("accuracy.jsonl"))
+    parser.add_argument(
+        "--again", action="store_true", help="forget what --only names, and run it anew"
+    )
     options = parser.parse_args()
     root = os.environ.get("NOCTURNE_REAL_DATA")
     if not root:
         parser.exit(2, "set NOCTURNE_REAL_DATA to the folder that holds the datasets\n")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     results = [json.loads(line) for line in lines]
+    if options.again:
+        results = [result for result in results if result["dataset"] not in options.only]
     have = {(result["dataset"], result["seed"]) for result in results}
     wanted = [(name, seed) for seed in range(1, options.seeds + 1) for name in options.only]
     todo = [each for each in wanted if each not in have]
@@ -208,10 +213,13 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as home:
             found = night(name, seed, Path(root), Path(home))
-        results.append({"dataset": name, "seed": seed, "load": os.getloadavg()[0], **found})
-        with options.out.open("a") as log:
-            log.write(json.dumps(results[-1]) + "\n")
+        load = round(os.getloadavg()[0], 1)
+        results.append(
+            {"dataset": name, "seed": seed, "date": str(date.today()), "load": load, **found}
+        )
+        options.out.write_text("".join(json.dumps(each) + "\n" for each in results), "utf-8")
     print(table(results))
+    fill(PAGE, "results", table(results))
 
 
 if __name__ == "__main__":

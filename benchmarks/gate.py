@@ -10,7 +10,6 @@ tenth of the nights.
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from benchmarks.gate_nights import (
     nights,
     year,
 )
+from benchmarks.pages import fill
 from model_registry.evidence import answers
 from model_registry.gates import GATES, Evidence, decide
 from model_registry.proportions import fell, holm
@@ -293,14 +293,8 @@ def run(scale: float) -> dict[str, list[Row]]:
 
 def write(tables: dict[str, list[Row]], page: Path = PAGE) -> None:
     """Each table between its marks in the page."""
-    text = page.read_text("utf-8")
     for name, rows in tables.items():
-        table = markdown(HEADS[name], rows)
-        marks = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, found = re.subn(marks, rf"\g<1>\n{table}\n\n\g<2>", text, flags=re.DOTALL)
-        if not found:
-            raise ValueError(f"{page}: has no place for table {name!r}; add <!-- {name} --> marks")
-    page.write_text(text, "utf-8")
+        fill(page, name, markdown(HEADS[name], rows))
 
 
 def main() -> None:

@@ -23,7 +23,25 @@ MEMBERS: dict[str, int] = {  # every member of the zip and its largest size in b
     "metadata.json": MIB,
     "model.weights.h5": 2048 * MIB,
 }
-OWN, OWN_IDS = "tasks.architectures.layers", "tasks.architectures.ids"
+OWN: dict[str, frozenset[str]] = {  # the same of this project's own layers
+    "tasks.architectures.ids": frozenset({"Hashed", "OwnIds"}),
+    "tasks.architectures.layers": frozenset(
+        {
+            "AttentionPooling",
+            "ClearPadding",
+            "LastStep",
+            "MaskedMax",
+            "MaskedMean",
+            "Pairs",
+            "Positions",
+            "Presence",
+            "SumOfPieces",
+            "Tempered",
+        }
+    ),
+    "tasks.architectures.shares": frozenset({"SharesAbove"}),
+    "tasks.architectures.terms": frozenset({"TermScores"}),
+}
 ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration may name
     "keras": frozenset({"DTypePolicy"}),
     "keras.src.models.functional": frozenset({"Functional"}),
@@ -51,22 +69,7 @@ ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration 
         {"Constant", "GlorotUniform", "Ones", "Orthogonal", "RandomUniform", "Zeros"}
     ),
     "keras.regularizers": frozenset({"L1", "L1L2", "L2"}),
-    OWN_IDS: frozenset({"Hashed", "OwnIds"}),
-    OWN: frozenset(
-        {
-            "AttentionPooling",
-            "ClearPadding",
-            "LastStep",
-            "MaskedMax",
-            "MaskedMean",
-            "Pairs",
-            "Positions",
-            "Presence",
-            "RowScores",
-            "SumOfPieces",
-            "Tempered",
-        }
-    ),
+    **OWN,
 }
 PLAIN = frozenset({"__keras_tensor__", "__slice__", "__ellipsis__"})
 SIZES = ("input_dim", "output_dim", "units", "filters", "num_heads", "key_dim", "value_dim")
@@ -119,7 +122,7 @@ def _refuse_classes(config: Any, weights: int) -> None:
             raise BundleRefused(
                 "class", f"{module}.{name} is not on the allow-list model_file.ALLOWED"
             )
-        ours = module in (OWN, OWN_IDS)
+        ours = module in OWN
         own = f"nocturne>{name}" if ours else name
         if entry.get("registered_name") not in ((own,) if ours else (own, None)):
             raise BundleRefused(

@@ -22,12 +22,14 @@ def blend(
     dropout: float = 0.4,
     l2: float = 0.0,
 ) -> keras.Model:
-    """The mean of what LSTMs that read in order and a model that ignores order answer.
+    """The mean of what LSTMs that read in order and models that ignore order answer.
 
-    On text the latter is linear in tokens, n-grams and pairs of neighbours, and solved for
-    (`tasks.training.linear`); on series it averages a convolutional front. Each other member
-    has its own loss in training (`tasks.training.members`), so that one that learns fast does
-    not keep another from learning; they err in different places, and their mean errs less.
+    On text the latter is one that is linear in tokens, n-grams and pairs of neighbours, and
+    solved for (`tasks.training.linear`). On series there are two: one averages a convolutional
+    front, the other is linear in what random convolutions find, and solved for
+    (`tasks.training.convolutions`). Each member that gradients reach has its own loss in training
+    (`tasks.training.members`), so that one that learns fast does not keep another from learning;
+    they err in different places, and their mean errs less.
 
     Args:
         spec: What the model is fed.
@@ -59,4 +61,5 @@ def blend(
         members.append(blocks.linear(spec, classes))
     else:
         members.append(averaged_embeddings(spec, classes, **shared))
+        members.append(blocks.convolved_at_random(spec, classes))
     return blocks.together(members, name="blend")

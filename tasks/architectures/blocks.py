@@ -8,6 +8,8 @@ import keras
 
 from tasks.architectures import ids as renamed
 from tasks.architectures import layers as own
+from tasks.architectures.shares import SharesAbove
+from tasks.architectures.terms import TermScores
 from tasks.config import ConfigError
 from tasks.misfits import unknown
 from tasks.ragged import InputSpec
@@ -15,6 +17,7 @@ from tasks.ragged import InputSpec
 Tensor = Any
 KERNELS = (7, 5, 3)
 PAIRS = 1 << 15
+DILATIONS, LEVELS = (1, 2, 4, 8), 8  # of random convolutions, and of what they answer
 HASHED = 10_000  # ids of what training adds to vectors learnt before
 POOLINGS: dict[str, tuple[str, ...]] = {
     "all": ("max", "mean", "attention"),
@@ -199,11 +202,35 @@ def linear(spec: InputSpec, classes: int) -> keras.Model:
     inputs = keras.Input((None,) if spec.width == 1 else (None, spec.width), dtype="int32")
     table = {"embeddings_initializer": "zeros", "trainable": False}
     pairs = own.Pairs(PAIRS, name="pairs")(inputs)
-    scores = own.RowScores(name="scores")(
+    scores = TermScores(name="scores")(
         keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(inputs),
         keras.layers.Embedding(PAIRS, classes + 1, name="terms_of_pairs", **table)(pairs),
     )
     return keras.Model(inputs, keras.layers.Activation("softmax")(scores))
+
+
+def convolved_at_random(spec: InputSpec, classes: int) -> keras.Model:
+    """A linear model of what fixed convolutions find in a series; numeric only.
+
+    Nothing of it is learnt by gradient steps: `tasks.training.convolutions` draws the kernels,
+    solves for the last layer, and finds the layers by their names.
+    """
+    inputs = keras.Input((None, spec.size), dtype="float32")
+    mask = own.Presence()(inputs)
+    steps = own.ClearPadding()(inputs, mask)
+    still = {"trainable": False, "use_bias": False, "padding": "same"}
+    shares = [
+        SharesAbove(LEVELS, name=f"shares_{dilation}")(
+            keras.layers.Conv1D(84, 9, dilation_rate=dilation, name=f"kernels_{dilation}", **still)(
+                steps
+            ),
+            mask,
+        )
+        for dilation in DILATIONS
+    ]
+    joined = keras.layers.Concatenate(name="shares")(shares)
+    head = keras.layers.Dense(classes, activation="softmax", trainable=False, name="solved")
+    return keras.Model(inputs, head(joined))
 
 
 def together(members: list[keras.Model], name: str) -> keras.Model:

@@ -143,43 +143,6 @@ class Pairs(_Layer):
         return {**super().get_config(), "buckets": self.buckets}
 
 
-@register
-class RowScores(_Layer):
-    """What a linear model over all terms of a row says of each class, before the softmax.
-
-    The last feature of a term is its squared weight in the row's length, so that long rows and
-    short ones have scores alike in size.
-
-    Call arguments:
-        inputs: `(batch, time, classes + 1)` or `(batch, time, width, classes + 1)`, one vector
-            a token or piece; zeros where there is none.
-        pairs: `(batch, time, classes + 1)`, one a pair of neighbours.
-
-    Returns:
-        `(batch, classes)`.
-    """
-
-    def build(self, inputs_shape: tuple[Any, ...], pairs_shape: Any = None) -> None:
-        """Make the classes' own scores."""
-        del pairs_shape
-        self.bias = self.add_weight(
-            shape=(inputs_shape[-1] - 1,), initializer="zeros", name="bias", trainable=False
-        )
-
-    def call(self, inputs: Tensor, pairs: Tensor) -> Tensor:
-        """See the class."""
-        if len(inputs.shape) == 4:
-            inputs = ops.sum(inputs, axis=2)
-        terms = ops.sum(inputs + pairs, axis=1)
-        length = ops.sqrt(ops.maximum(terms[:, -1:], 1e-6))
-        return terms[:, :-1] / length + self.bias
-
-    def compute_output_spec(self, inputs: Tensor, pairs: Tensor) -> Tensor:
-        """A number for each class."""
-        del pairs
-        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1] - 1), inputs.dtype)
-
-
 class _Pooling(_Masked):
     """From `(batch, time, features)` and a mask to `(batch, features)`; no real step gives 0."""
 

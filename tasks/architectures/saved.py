@@ -7,12 +7,14 @@ from typing import Any
 
 import keras
 
-from tasks.architectures import ids, layers
+from tasks.architectures import ids, layers, shares, terms
+
+MODULES = (ids, layers, shares, terms)
 
 
 def known() -> Any:
     """A scope in which the layers are those of these very modules, whoever registered last."""
-    values = (*vars(ids).values(), *vars(layers).values())
+    values = (value for module in MODULES for value in vars(module).values())
     classes = (value for value in values if isinstance(value, type))
     named = {keras.saving.get_registered_name(value): value for value in classes}
     own = {name: value for name, value in named.items() if name.startswith("nocturne>")}

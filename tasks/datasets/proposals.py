@@ -17,7 +17,7 @@ MOST_BAD = 0.2  # share of bad rows from which a person must look
 BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows in a batch
 UPDATES = {"text": 1_500, "numeric": 1_000}
 VECTORS = 100  # features of a word's vector
-FOLDS, FOLDED_ROWS, LEAST_FOLDED = 4, 8_000, 8  # folds, most rows for them, rows of a class
+FOLDS, FOLDED_ROWS, LEAST_FOLDED = 4, 12_000, 5  # folds, most rows for them, rows of a class
 EPOCHS = (5, 12)  # fewest and most; a small set passes its rows several times in each
 
 

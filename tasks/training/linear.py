@@ -2,7 +2,8 @@
 
 Terms are weighed by the logarithm of their rarity, as TF-IDF does, and rows by their length.
 Gradient steps of the Adam family move a rare term as far as a common one; the penalised
-likelihood, solved to its optimum, does not.
+likelihood, solved to its optimum, does not. Words with their pairs have one length, the pieces
+that words are spelt with another.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
+from tasks.training.regression import solved
 from tasks.training.vectors import layers_of
 
 STRENGTHS = (1.0, 4.0, 16.0)  # inverse of the penalty; the validation rows choose
@@ -40,10 +42,17 @@ def solve(
         return
     sizes = [layers[name].input_dim for name in ("terms", "terms_of_pairs")]
     known = _counted(train.inputs, layers["pairs"], sizes)
-    rarity = np.log((1 + len(train)) / (1 + known.getnnz(axis=0))) + 1
+    rarity = np.log((1 + len(train)) / (1 + sum(known).getnnz(axis=0))) + 1
     told = _weighed(_counted(validation.inputs, layers["pairs"], sizes), rarity)
-    solved = _best(_weighed(known, rarity), train.labels, weights, told, validation.labels)
-    coefficients, bias = _of_every_class(solved, layers["scores"].bias.shape[0])
+    coefficients, bias = solved(
+        _weighed(known, rarity),
+        train.labels,
+        weights,
+        told,
+        validation.labels,
+        strengths=STRENGTHS,
+        classes=layers["scores"].bias.shape[0],
+    )
     table = np.concatenate([coefficients * rarity, rarity[None] ** 2]).T.astype(np.float32)
     table[[0, sizes[0]]] = 0.0
     layers["terms"].set_weights([table[: sizes[0]]])
@@ -51,61 +60,37 @@ def solve(
     layers["scores"].set_weights([bias.astype(np.float32)])
 
 
-def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> Any:
-    """How often each row has each term, `(rows, terms)` sparse; the pairs' ids come last."""
+def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> list[Any]:
+    """How often each row has each term, `(rows, terms)` sparse: words with pairs, and pieces.
+
+    The ids of pairs come last.
+    """
     from scipy import sparse
 
-    parts = []
+    parts: list[list[Any]] = [[], []]
     for first in range(0, len(inputs), ROWS_A_BATCH):
         batch = inputs.take(np.arange(first, min(first + ROWS_A_BATCH, len(inputs)))).padded()
         after = keras.ops.convert_to_numpy(pairs(batch))
-        columns = [batch.reshape(len(batch), -1), np.where(after > 0, after + sizes[0], 0)]
-        terms = np.concatenate(columns, axis=1)
-        rows, places = np.nonzero(terms)
-        ones = np.ones(len(rows), np.float64)
-        shape = (len(batch), sum(sizes))
-        parts.append(sparse.csr_matrix((ones, (rows, terms[rows, places])), shape))
-    return sparse.vstack(parts, "csr")
+        own, pieces = (batch, batch[:, :0]) if batch.ndim == 2 else (batch[..., 0], batch[..., 1:])
+        words = np.concatenate([own, np.where(after > 0, after + sizes[0], 0)], axis=1)
+        for part, terms in zip(parts, (words, pieces.reshape(len(batch), -1)), strict=True):
+            part.append(_occurrences(terms, sum(sizes)))
+    return [sparse.vstack(part, "csr") for part in parts]
 
 
-def _weighed(counted: Any, rarity: NDArray[np.float64]) -> Any:
-    """Counts times rarity over the row's length, as the layer `RowScores` has it."""
+def _occurrences(terms: NDArray[Any], ids: int) -> Any:
+    """`(rows, columns)` of ids, 0 for none, to counts `(rows, ids)` sparse."""
     from scipy import sparse
 
-    length = np.sqrt(np.maximum(counted @ rarity**2, 1e-6))
-    return sparse.diags(1 / length) @ counted @ sparse.diags(rarity)
+    rows, places = np.nonzero(terms)
+    ones = np.ones(len(rows), np.float64)
+    return sparse.csr_matrix((ones, (rows, terms[rows, places])), (len(terms), ids))
 
 
-def _best(
-    known: Any,
-    labels: NDArray[np.int32],
-    weights: NDArray[np.float32] | None,
-    told: Any,
-    wanted: NDArray[np.int32],
-) -> Any:
-    """The logistic regression whose penalty leaves the validation rows least surprising."""
-    from sklearn.linear_model import LogisticRegression
+def _weighed(counted: list[Any], rarity: NDArray[np.float64]) -> Any:
+    """Counts times rarity, words and pieces each over their length, as `TermScores` has it."""
+    from scipy import sparse
 
-    found, least = None, np.inf
-    for strength in STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-        model.fit(known, labels, sample_weight=weights)
-        places = np.searchsorted(model.classes_, wanted).clip(0, len(model.classes_) - 1)
-        chosen = model.predict_proba(told)[np.arange(len(wanted)), places]
-        surprise = -np.log(np.maximum(chosen, 1e-7)).mean()
-        if surprise < least:
-            found, least = model, surprise
-    return found
-
-
-def _of_every_class(solved: Any, classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Coefficients and bias of all classes; one that no row has is as good as impossible."""
-    coefficients = np.zeros((classes, solved.coef_.shape[1]))
-    bias = np.full(classes, -30.0)
-    if len(solved.classes_) == 2:
-        coefficients[solved.classes_] = np.concatenate([-solved.coef_, solved.coef_]) / 2
-        bias[solved.classes_] = np.concatenate([-solved.intercept_, solved.intercept_]) / 2
-    else:
-        coefficients[solved.classes_] = solved.coef_
-        bias[solved.classes_] = solved.intercept_
-    return coefficients, bias
+    lengths = [np.sqrt(np.maximum(part @ rarity**2, 1e-6)) for part in counted]
+    alike = (sparse.diags(1 / of) @ part for of, part in zip(lengths, counted, strict=True))
+    return sum(alike) @ sparse.diags(rarity)

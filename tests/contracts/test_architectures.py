@@ -33,7 +33,7 @@ each = pytest.mark.parametrize(("name", "kind"), CASES)
 RELOAD = """
 import pathlib, sys
 import keras, numpy
-import tasks.architectures.ids, tasks.architectures.layers
+import tasks.architectures.saved
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     model = keras.saving.load_model(path, safe_mode=True, compile=False)
     found = model(numpy.load(path.with_suffix(".input.npy")), training=False)

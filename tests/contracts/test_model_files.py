@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from model_registry.errors import BundleRefused
-from model_registry.model_file import ALLOWED, OWN, OWN_IDS, inspect
+from model_registry.model_file import ALLOWED, OWN, inspect
 from tasks.architectures import ARCHITECTURES
 from tasks.config import Preprocessing
 from tasks.inference import golden
@@ -86,7 +86,7 @@ def test_a_row_without_input_is_answered_in_finite_numbers():
     assert np.isfinite(answers).all()
 
 
-@pytest.mark.parametrize("module", [OWN, OWN_IDS])
+@pytest.mark.parametrize("module", OWN)
 def test_the_door_knows_every_layer_of_our_own(module):
     source = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
     registered = {
