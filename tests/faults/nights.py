@@ -75,9 +75,11 @@ class Night:
         return self.home.path / ".nocturne"
 
     def record(self):
-        return json.loads(
-            (self.place / "store" / "nights" / "tiny" / f"{self.day}.json").read_text()
-        )
+        return json.loads(self.records()[-1].read_text())
+
+    def records(self):
+        """What its runs wrote, each under its lease; the last one counts."""
+        return sorted((self.place / "store" / "nights" / "tiny" / self.day).iterdir())
 
     def runs(self):
         """MLflow's runs: status by id."""

@@ -87,7 +87,7 @@ def test_a_failed_night_and_an_old_champion_are_found(tmp_path):
         "2026-03-01": {"outcome": "promoted", **made},
         "2026-03-02": {"outcome": "failed", "reason": "disk full"},
     }.items():
-        nights.save(Night(pipeline="toy", logical_date=day, **facts), storage)
+        nights.save(Night(pipeline="toy", logical_date=day, **facts), storage, lease=1)
     found = by_name(doctor._nights(TOY, settings, storage))
     assert found["nights"].state == "broken"
     assert found["nights"].mend == "nocturne retrain CONF --date 2026-03-02"
