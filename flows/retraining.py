@@ -260,6 +260,7 @@ class _Steps:
             log_candidates(pipeline, facts["run_id"], snapshot, prepared, trained, evaluation)
             registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
+            self.lease.note(registered=registered.version)
         with self._timed("decide"):
             wear = seen.looks.wear(prepared.test_digest, prepared.test_sketch)
             live = shadow_findings.beside(

@@ -72,6 +72,7 @@ class Held(Reference):
     lasts: float = Field(150.0, description="Seconds after the last beat until it is dead.")
     run_id: str | None = Field(None, description="MLflow run of the night.")
     flow_run_id: str | None = Field(None, description="Prefect's.")
+    registered: str | None = Field(None, description="Version of the night, once there is one.")
     ended: str | None = Field(None, description="How; None while it runs, and when it died.")
     doing: Literal["night", "retention"] = Field("night", description="What it is held for.")
 
@@ -263,7 +264,8 @@ def bury(held: Held, storage: Storage) -> None:
 
 def _write(held: Held, storage: Storage, *, if_absent: bool = False) -> None:
     key = f"leases/{held.pipeline}/{held.number:08d}.json"
-    usual = {"doing"} if held.doing == "night" else None  # an earlier version does not know it
+    usual = {"doing"} if held.doing == "night" else set()  # an earlier version does not know it
+    usual |= {"registered"} if held.registered is None else set()
     data = held.model_dump_json(indent=1, exclude=usual).encode()
     storage.put(key, data, if_absent=if_absent)
 

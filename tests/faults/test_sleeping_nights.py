@@ -130,12 +130,26 @@ def test_whenever_a_promotion_falls_asleep_it_adds_nothing_to_what_another_night
     assert 0 < decided < at - 1  # it fell asleep before its intent, and after
 
 
+def promoted_beside_another(night):
+    """A second night is refused while the first one runs, and is none of its business."""
+    process, said = night.begin(NOCTURNE_FAILPOINT="after_claim:stop")
+    try:
+        stops(process, said)
+        second = night.on("2026-03-02").run()
+        assert second.returncode == 3, second.stderr
+        running = f"'tiny': night {night.day} is still running (pid {process.pid} on "
+        assert running in second.stderr
+    finally:
+        process.send_signal(signal.SIGCONT)
+    begun = ended(process, said)
+    assert begun.returncode == 0, begun.stderr
+
+
 @pytest.mark.slow
 def test_a_night_that_slept_through_the_next_one_cannot_promote(tmp_path):
     home = home_in(tmp_path)
     first = Night(home, home.write(TINY))
-    begun = first.run()
-    assert begun.returncode == 0, begun.stderr
+    promoted_beside_another(first)
     asleep = first.on("2026-03-02")
     process, said = asleep.begin(
         NOCTURNE_FAILPOINT="before_promote:stop", NOCTURNE_LEASE_SECONDS="5"

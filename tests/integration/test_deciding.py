@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import promotion, records, status
+from flows import doctor, promotion, records, status
 from infra.local import LocalStorage
 from infra.settings import Settings
 from infra.storage import open_storage
@@ -137,6 +137,19 @@ def test_a_night_after_a_silent_one_fences_it_off_once(home):
     )
     assert records.history_of(pipeline())[-1]["kind"] == "fenced"
     assert records.explanation_of(pipeline(), None).version == "1"
+
+
+def test_what_a_night_registered_and_never_decided_about_is_told(home):
+    night(home, "a", 1)
+    storage = open_storage(Settings())
+    held = begun(2).model_copy(update={"registered": "2"})
+    bury(held, storage)
+    told = status.status_of(pipeline())["unfinished"]
+    assert told.startswith(
+        "v2 is registered, not promoted: night 2026-03-02 died before it decided"
+    )
+    night(home, "b", 2, FAILED)
+    assert status.status_of(pipeline())["unfinished"] is None
 
 
 def test_a_night_that_judged_against_a_champion_who_left_loses_and_may_judge_again(home):
@@ -290,6 +303,10 @@ def test_a_stage_changed_by_hand_is_seen_recorded_and_reverted_or_adopted(home, 
     )
     assert home.production() == (["2"], "1")
     assert promotion.verify(pipeline()) != []
+    found = doctor._decisions(pipeline(), Settings())
+    assert (found.state, found.about) == ("broken", "ledger")
+    assert "MLflow says v2 in Production, alias champion at v1, ledger says v1" in found.said
+    assert "nocturne reconcile CONF" in found.mend
     (said,) = promotion.reconcile(pipeline(on_hand_change=policy), "ada")
     assert "changed by hand: MLflow says v2 in Production, alias champion at v1" in said
     assert home.production() == ([champion], champion)
@@ -297,6 +314,7 @@ def test_a_stage_changed_by_hand_is_seen_recorded_and_reverted_or_adopted(home, 
     last = records.history_of(pipeline())[-1]
     assert (last["kind"], last["after"]) == (f"{policy}ed", champion)
     assert promotion.verify(pipeline()) == []
+    assert doctor._decisions(pipeline(), Settings()).state == "fine"
 
 
 def test_what_served_before_there_was_a_ledger_is_taken_over(home):
