@@ -124,6 +124,8 @@ def retrain(
 
 
 def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
+    from prefect.exceptions import PrefectHTTPStatusError
+
     from flows import retraining
 
     try:
@@ -131,6 +133,11 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
             return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night
+    except PrefectHTTPStatusError as error:
+        raise RuntimeError(
+            f"Prefect's server answered {error.response.status_code}: its log says why (embedded, "
+            "that is above; a full disk, for one); `nocturne doctor` looks at all a night needs"
+        ) from None
 
 
 def _code_of(night: Night) -> int:

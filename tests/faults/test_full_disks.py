@@ -73,7 +73,8 @@ def test_a_night_without_room_says_so_and_goes_on_where_there_is_some(tmp_path):
     assert "disk full writing" in night.record()["reason"]
     databases = without_room(night, "flows.cli", 100_000)
     assert databases.returncode == 1, databases.stderr
-    assert "full" in databases.stderr
+    assert "Prefect's server answered 500" in databases.stderr
+    assert "disk I/O error" in databases.stderr  # SQLite's word for a file that may not grow
     again = night.run()
     assert again.returncode == 0, again.stderr
     as_if_nothing_had_happened(night)
