@@ -127,9 +127,10 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
     from prefect.exceptions import PrefectHTTPStatusError
 
     from flows import retraining
+    from tasks.lease import LeaseLost, NightRunning
 
     try:
-        with console.told_once(retraining.NightFailed):
+        with console.told_once(retraining.NightFailed, NightRunning, LeaseLost):
             return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night

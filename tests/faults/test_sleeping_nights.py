@@ -139,6 +139,7 @@ def promoted_beside_another(night):
         assert second.returncode == 3, second.stderr
         running = f"'tiny': night {night.day} is still running (pid {process.pid} on "
         assert running in second.stderr
+        assert "Traceback" not in second.stderr
     finally:
         process.send_signal(signal.SIGCONT)
     begun = ended(process, said)
