@@ -56,7 +56,7 @@ def clean_within(
     pipeline: Pipeline, still_ours: Callable[[], None], by: str, now: datetime
 ) -> dict[str, Any]:
     """The same for who holds the pipeline's lease: a night at its end; raises as `clean` does."""
-    promotions = open_promotions(pipeline)
+    promotions = open_promotions(pipeline, still_ours=still_ours)
     reconciled(promotions, by)
     policy = pipeline.retention
     why = f"retention keeps the newest {policy.nights} nights, {policy.versions} earlier champions"

@@ -124,13 +124,21 @@ def retrain(
 
 
 def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
+    from prefect.exceptions import PrefectHTTPStatusError
+
     from flows import retraining
+    from tasks.lease import LeaseLost, NightRunning
 
     try:
-        with console.told_once(retraining.NightFailed):
+        with console.told_once(retraining.NightFailed, NightRunning, LeaseLost):
             return retraining.retrain(pipeline, day.date() if day else None, force=force)
     except retraining.NightFailed as failure:
         return failure.night
+    except PrefectHTTPStatusError as error:
+        raise RuntimeError(
+            f"Prefect's server answered {error.response.status_code}: its log says why (embedded, "
+            "that is above; a full disk, for one); `nocturne doctor` looks at all a night needs"
+        ) from None
 
 
 def _code_of(night: Night) -> int:

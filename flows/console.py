@@ -117,8 +117,8 @@ def showing(*, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def told_once(expected: type[Exception]) -> Iterator[None]:
-    """Keep Prefect from printing the traceback of an end that the verb itself tells in words."""
+def told_once(*expected: type[Exception]) -> Iterator[None]:
+    """Keep Prefect from printing the traceback of ends that the verb itself tells in words."""
 
     def other(record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], expected))

@@ -145,7 +145,8 @@ def _nights(pipeline: Pipeline, settings: Settings, storage: Storage) -> Iterato
                      if n.champion_after), None)  # fmt: skip
     old = nights.too_old(pipeline.schedule, name, champion, datetime.now(UTC), storage)
     if old:
-        yield Finding("champion", "worth knowing", old, "nocturne status CONF")
+        mend = "nocturne history CONF says why; policy.fresher: promote lets in what is not worse"
+        yield Finding("champion", "worth knowing", old, mend)
 
 
 def _decisions(pipeline: Pipeline, settings: Settings) -> Finding:
@@ -171,7 +172,8 @@ def _retention(pipeline: Pipeline) -> Finding:
     try:
         found = clean(pipeline, dry_run=True)
     except Exception as error:  # whatever is broken is told by the finding about it
-        return Finding("retention", "worth knowing", f"cannot be looked at: {error}")
+        said = f"cannot be looked at: {error}"
+        return Finding("retention", "worth knowing", said, "nocturne gc CONF --dry-run tells all")
     if not found["deleted"]:
         return Finding("retention", "fine", f"nothing is kept beyond it, {found['kept']} things")
     said = f"{size(found['bytes'])} in {found['deleted']} things that it does not keep"

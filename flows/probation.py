@@ -39,7 +39,7 @@ def undergo(
         day: The night.
         taken: Its clean rows.
         probing: Judges, as `probe` does.
-        still_ours: Asked before the ledger is written to; raises where another has taken over.
+        still_ours: Asked before each entry; raises where another has taken over.
 
     Returns:
         What was found; None where nobody is on probation.
@@ -49,7 +49,8 @@ def undergo(
     """
     if not pipeline.policy.probation.nights:
         return None
-    promotions, storage = open_promotions(pipeline), open_storage(Settings())
+    promotions = open_promotions(pipeline, still_ours=still_ours)
+    storage = open_storage(Settings())
     earlier = _demoted_before(promotions, request(day))
     champion = promotions.state().champion
     if earlier is not None or champion is None:
@@ -63,7 +64,6 @@ def undergo(
         return None
     found = probing(pipeline, day, trial, taken, look=len(looks) + 1)
     if found.worse:
-        still_ours()
         found = _demote(promotions, trial, found, day)
     if found.judged:
         probations.save(storage, found)

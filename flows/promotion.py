@@ -23,6 +23,7 @@ from model_registry.store import Registry
 from model_registry.versions import PRODUCTION, STAGING
 from tasks import shadow_findings
 from tasks.config import Pipeline
+from tasks.lease import Lease
 from tasks.promotions import open_promotions, reconciled, request_of
 from tasks.references import Registered, Verdict
 
@@ -31,9 +32,19 @@ logger = logging.getLogger(__name__)
 FINAL = ("barred", "same")  # refusals that the night's rerun would only meet again
 
 
-def begin(pipeline: Pipeline, day: date) -> None:
-    """Before a night reads who is champion: finish and mend what others left."""
-    reconciled(open_promotions(pipeline), request_of(day))
+def begin(pipeline: Pipeline, day: date, lease: Lease) -> None:
+    """Before a night reads who is champion: finish and mend what others left.
+
+    Whoever held the lease before and never said how it ended may wake up between its last look
+    at the lease and its entry: an entry of ours takes the place that it would write to.
+    """
+    promotions = open_promotions(pipeline, still_ours=lease.check)
+    state = reconciled(promotions, request_of(day))
+    silent = lease.silent()
+    if silent is None or not state.head.number:  # of two first entries one wins anyway
+        return
+    why = f"{silent.what} (lease {silent.number}) never said how it ended; it decides nothing more"
+    promotions.fence(Asked(f"lease {silent.number}", request_of(day), why, datetime.now(UTC)))
 
 
 def conclude(
@@ -43,6 +54,8 @@ def conclude(
     expected: Champion | None,
     verdict: Verdict,
     facts: Facts,
+    *,
+    still_ours: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Record what becomes of the challenger, and let it become champion if all agree.
 
@@ -55,6 +68,7 @@ def conclude(
         expected: The champion it was judged against.
         verdict: What the gates said.
         facts: What all of it rests on.
+        still_ours: Asked before each entry; raises where another has taken the night over.
 
     Returns:
         How the night ends, as fields of its record.
@@ -62,7 +76,7 @@ def conclude(
     Raises:
         RegistryUnreachable: MLflow is away; nothing was decided, or the next one finishes it.
     """
-    promotions = open_promotions(pipeline)
+    promotions = open_promotions(pipeline, still_ours=still_ours)
     night = request_of(day)
     asked = Asked(night, night, verdict.reason, datetime.now(UTC))
     judged = Judged(registered.version, registered.digest, expected, facts)

@@ -95,11 +95,9 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
             return finished
         skipped = None
         if logical_date is None and deployment.id is not None:  # nobody started it by hand
-            skipped = _skipped(pipeline, day, scheduled, storage)
+            skipped = _skipped(pipeline, day, scheduled, storage, lease)
         night = skipped or _Steps(pipeline, day, lease, force=force).run()
-        lease.check()
-        nights.save(night, storage)
-        failpoint("after_save")
+        record(night, storage, lease)
         now, serves = datetime.now(UTC), night.champion_after
         notify(night, nights.too_old(pipeline.schedule, pipeline.name, serves, now, storage))
         after_night(pipeline, day, lease.check)
@@ -108,7 +106,23 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     return night
 
 
-def _skipped(pipeline: Pipeline, day: date, scheduled: datetime, storage: Storage) -> Night | None:
+def record(night: Night, storage: Storage, lease: Lease) -> None:
+    """Write how a night ended, for as long as it is this process' own.
+
+    Raises:
+        LeaseLost: it is not; what was written counts only until its heir writes.
+        StorageError: the store does not answer or refuses.
+    """
+    lease.check()
+    failpoint("before_save")
+    nights.save(night, storage, lease=lease.held.number)
+    failpoint("after_save")
+    lease.check()
+
+
+def _skipped(
+    pipeline: Pipeline, day: date, scheduled: datetime, storage: Storage, lease: Lease
+) -> Night | None:
     """A scheduled night that should not run; one that should covers those that were missed."""
     facts = {"pipeline": pipeline.name, "outcome": "skipped", "seed": pipeline.seed}
     now = datetime.now(UTC)
@@ -121,7 +135,7 @@ def _skipped(pipeline: Pipeline, day: date, scheduled: datetime, storage: Storag
     ):
         logger.warning("night %s was missed; this one covers it", other)
         reason = f"covered by night {day}: no process ran when it was due"
-        nights.save(Night(**facts, logical_date=other.isoformat(), reason=reason), storage)
+        record(Night(**facts, logical_date=other.isoformat(), reason=reason), storage, lease)
     return None
 
 
@@ -184,8 +198,7 @@ class _Steps:
         self.facts |= {"outcome": "failed", "reason": f"{reason}; run it again to go on"}
         night = self._night()
         logger.error("night %s: %s", self.day, night.reason)
-        self.lease.check()
-        nights.save(night, self.storage)
+        record(night, self.storage, self.lease)
         finish_run.fn(night, "KILLED")
 
     def _nothing_new(self, snapshot: Snapshot) -> bool:
@@ -206,7 +219,7 @@ class _Steps:
         """From the source to encoded rows; a refused batch leaves `prepared` empty."""
         pipeline, day = self.pipeline, self.day
         with self._timed("start"):
-            begin(pipeline, day)
+            begin(pipeline, day, self.lease)
             self.facts["run_id"] = start_run(pipeline, day)
             self.lease.note(run_id=self.facts["run_id"])
         with self._timed("ingest"):
@@ -247,6 +260,7 @@ class _Steps:
             log_candidates(pipeline, facts["run_id"], snapshot, prepared, trained, evaluation)
             registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
+            self.lease.note(registered=registered.version)
         with self._timed("decide"):
             wear = seen.looks.wear(prepared.test_digest, prepared.test_sketch)
             live = shadow_findings.beside(
@@ -282,7 +296,8 @@ class _Steps:
             test_sketch=prepared.test_sketch,
             run_id=self.facts["run_id"],
         )
-        return conclude(self.pipeline, self.day, registered, expected, verdict, rests_on)
+        asked = (self.pipeline, self.day, registered, expected, verdict, rests_on)
+        return conclude(*asked, still_ours=self.lease.check)
 
     def _report(self) -> None:
         """The page of the night, whatever came of it; a page that fails does not fail the night."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from flows.reaping import reap
@@ -14,9 +15,9 @@ from model_registry.planning import named
 from model_registry.probation import on_probation
 from model_registry.protocol import Promotions
 from model_registry.state import State
-from tasks import nights, probations
+from tasks import lease, nights, probations
 from tasks.config import Pipeline
-from tasks.promotions import open_promotions
+from tasks.promotions import open_promotions, request_of
 
 NIGHTS = 10
 
@@ -38,7 +39,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
         "metric": metric,
         "champion": _champion(promotions, state),
         "probation": _probation(pipeline, promotions, state, storage),
-        "unfinished": _unfinished(state),
+        "unfinished": _unfinished(state) or _undecided(pipeline, promotions, storage),
         "waiting": sorted(state.proposals, key=int),
         "nights": [
             {
@@ -101,6 +102,20 @@ def _unfinished(state: State) -> str | None:
     return (
         f"entry {pending.number}, {pending.action} to {named(pending.target)} by {pending.by}: "
         "MLflow does not show it yet; the next night finishes it, or `nocturne reconcile` now"
+    )
+
+
+def _undecided(pipeline: Pipeline, promotions: Promotions, storage: Storage) -> str | None:
+    """The version that the last night registered before it died, if it never decided about it."""
+    last = lease.latest(pipeline.name, storage)
+    if last is None or last.registered is None or last.ended not in lease.UNHEARD:
+        return None
+    day, alive = date.fromisoformat(last.logical_date), lease.alive(last, time.time())
+    if alive or promotions.answer(request_of(day)) is not None:
+        return None
+    return (
+        f"v{last.registered} is registered, not promoted: night {day} died before it decided; "
+        "run it again to go on"
     )
 
 

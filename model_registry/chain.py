@@ -48,7 +48,8 @@ class Draft:
     """An entry before it has a number.
 
     Attributes:
-        kind: What happened: intent, done, undone, kept, refused, proposed, rejected or pruned.
+        kind: What happened: intent, done, undone, kept, refused, proposed, rejected, fenced or
+            pruned.
         at: When it was decided, with its time zone.
         by: Who asked: a night, or a person's name.
         why: The reason, in one sentence.

@@ -5,10 +5,10 @@ costs a few reads however long the ledger is.
 
 The kinds of entries: *intent* (promote, approve, rollback, adopt or revert: begins a move),
 *undone* (turns a move back), *done* (the mirror shows what the ledger wants), and, complete in
-themselves, *kept*, *refused*, *proposed*, *rejected* and *pruned* (retention lets the files of
-versions go, none of them needed; whatever is deleted is deleted after this entry). A rollback
-counts from its intent on, so that it works while the mirror is away; every other move counts
-once it is done.
+themselves, *kept*, *refused*, *proposed*, *rejected*, *fenced* (a process that fell silent
+decides nothing more) and *pruned* (retention lets the files of versions go, none of them needed;
+whatever is deleted is deleted after this entry). A rollback counts from its intent on, so that
+it works while the mirror is away; every other move counts once it is done.
 """
 
 from __future__ import annotations
@@ -174,6 +174,10 @@ def _kept(state: State, entry: Entry) -> None:
     """The champion stays; only the look at the test set counts."""
 
 
+def _fenced(state: State, entry: Entry) -> None:
+    """Nothing changes but the head, which is what it is for."""
+
+
 def _pruned(state: State, entry: Entry) -> None:
     gone = dict.fromkeys(entry.body["versions"], entry.number)
     for version in sorted(gone.keys() & state.needed.keys()):
@@ -190,6 +194,7 @@ _FOLD: dict[str, Callable[[State, Entry], None]] = {
     "rejected": _rejected,
     "refused": _refused,
     "kept": _kept,
+    "fenced": _fenced,
     "pruned": _pruned,
 }
 

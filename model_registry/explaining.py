@@ -63,14 +63,14 @@ def explain(entries: Sequence[Entry], version: str | None = None) -> Explanation
     """
     state, made = state_of(entries), decisions_in(entries)
     if version is None:
-        version = state.champion.version if state.champion else made[-1].version if made else None
+        last = next((one.version for one in reversed(made) if one.version), None)
+        version = state.champion.version if state.champion else last
     about = [one for one in made if version is not None and one.version == version]
     about = about or [one for one in made if one.number == state.pruned.get(version or "")]
     if version is None or not about:
         known = ", ".join(f"v{one}" for one in dict.fromkeys(d.version for d in made if d.version))
         asked = f"about v{version}" if version else "at all"
         raise RegistryError(f"no decision {asked} is in the ledger; there are: {known or 'none'}")
-    last = about[-1].number
     judged = [entry for entry in entries if _facts(entry) and entry.body["version"] == version]
     facts = _facts(judged[-1]) if judged else {}
     return Explanation(
@@ -79,7 +79,7 @@ def explain(entries: Sequence[Entry], version: str | None = None) -> Explanation
         tuple(about),
         facts,
         _looks(entries, judged[-1]) if judged else 0,
-        tuple(one for one in made if one.number > last and one.before != one.after),
+        tuple(one for one in made if one.number > about[-1].number and one.before != one.after),
     )
 
 

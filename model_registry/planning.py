@@ -97,6 +97,13 @@ def pruning(state: State, versions: Mapping[str, str], asked: Asked) -> Draft | 
     return Draft("pruned", asked.at, asked.by, f"{asked.why}: {named_}", body)
 
 
+def fencing(state: State, asked: Asked) -> Draft:
+    """That what somebody planned before this is not to be appended any more."""
+    before = _version(state.champion)
+    body = {"version": None, "before": before, "after": before}
+    return Draft("fenced", asked.at, asked.by, asked.why, body, asked.request)
+
+
 def rollback(state: State, asked: Asked, to: str | None, unfit: Unfit) -> Draft:
     """An intent to go back; over an unfinished promotion it cancels that.
 

@@ -38,6 +38,7 @@ class Promotions:
         unfit: From version and digest to why that bundle cannot serve, None where it can;
             raises RegistryUnreachable where that cannot be found out now.
         on_hand_change: What to do about a stage or alias that somebody moved in MLflow's page.
+        still_ours: Asked before each entry; raises where the one who asks may write no more.
     """
 
     def __init__(
@@ -47,11 +48,14 @@ class Promotions:
         *,
         unfit: Unfit,
         on_hand_change: OnHandChange = "revert",
+        still_ours: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger = ledger
         self.mirror = mirror
         self.unfit = unfit
-        self._both = Reconciler(ledger, mirror, unfit=unfit, on_hand_change=on_hand_change)
+        self._both = Reconciler(
+            *(ledger, mirror), unfit=unfit, on_hand_change=on_hand_change, still_ours=still_ours
+        )
 
     def state(self) -> State:
         """Where the pipeline stands now, by the ledger."""
@@ -192,6 +196,14 @@ class Promotions:
             if draft is None or entry is not None:
                 return entry
         raise self._both.busy()
+
+    def fence(self, asked: Asked) -> None:
+        """Record that a process which fell silent decides nothing more.
+
+        It may sleep between its last question whether it is still its turn and its entry. The
+        place that it would write to is taken by this; it reads on, asks again, and hears no.
+        """
+        self._both.append(asked.request, lambda state: planning.fencing(state, asked))
 
     def reconcile(self, asked: Asked) -> tuple[str, ...]:
         """Finish or turn back what is unfinished, and mend what was changed by hand.

@@ -40,22 +40,35 @@ class Reconciler:
         unfit: From version and digest to why that bundle cannot serve, None where it can;
             raises RegistryUnreachable where that cannot be found out now.
         on_hand_change: What to do about a stage or alias that somebody moved in MLflow's page.
+        still_ours: Asked before each entry; raises where the one who asks may write no more.
     """
 
     def __init__(
-        self, ledger: Ledger, mirror: Mirror, *, unfit: Unfit, on_hand_change: OnHandChange
+        self,
+        ledger: Ledger,
+        mirror: Mirror,
+        *,
+        unfit: Unfit,
+        on_hand_change: OnHandChange,
+        still_ours: Callable[[], None],
     ) -> None:
         self.ledger = ledger
         self.mirror = mirror
         self.unfit = unfit
         self.on_hand_change = on_hand_change
+        self.still_ours = still_ours
 
     def state(self) -> State:
         """Where the pipeline stands now, by the ledger."""
         return decisions.read(self.ledger)
 
     def attempt(self, draft: Draft, state: State) -> Entry | None:
-        """Append what was planned on a state, or None where somebody else was first."""
+        """Append what was planned on a state, or None where somebody else was first.
+
+        The question comes after the state was read: whoever takes over writes an entry, so that
+        a yes that is out of date by now goes with a place that is taken by now.
+        """
+        self.still_ours()
         entry = self.ledger.append(draft, after=state.head)
         if entry is not None:
             where = f"{self.ledger.name}, entry {entry.number}"

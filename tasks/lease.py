@@ -6,7 +6,9 @@ times in the seconds that the lease lasts (`NOCTURNE_LEASE_SECONDS`, 150), so th
 died is known as dead after these wherever one looks from, and at once on its own machine; one
 that died before its first heartbeat too, for the claim is one.
 A process that was stopped, and wakes after another took over, finds a higher number: it must
-ask `check` before it writes anything that lasts.
+ask `check` before it writes anything that lasts. Between the question and the write it may be
+stopped again, so the number goes into the key of what it writes, or the write is to a ledger
+that its heir has `silent` processes fenced off from.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 BEATS = 5  # in the seconds that a lease lasts
 LOOKED_BACK = 20
+DIED = "died"  # what others wrote of it
+UNHEARD = (None, DIED)
 RETENTION_SECONDS = 600  # that a night waits for `nocturne gc`
 
 
@@ -68,6 +72,7 @@ class Held(Reference):
     lasts: float = Field(150.0, description="Seconds after the last beat until it is dead.")
     run_id: str | None = Field(None, description="MLflow run of the night.")
     flow_run_id: str | None = Field(None, description="Prefect's.")
+    registered: str | None = Field(None, description="Version of the night, once there is one.")
     ended: str | None = Field(None, description="How; None while it runs, and when it died.")
     doing: Literal["night", "retention"] = Field("night", description="What it is held for.")
 
@@ -101,6 +106,13 @@ class Lease:
                 f"after {self.held.lasts:.0f} s of silence and taken over (by {by}); "
                 "this process writes nothing more"
             )
+
+    def silent(self) -> Held | None:
+        """The last one before this that never said how it ended: it may only be asleep."""
+        found = recent(self.held.pipeline, self._storage)
+        return next(
+            (one for one in found if one.number < self.held.number and one.ended in UNHEARD), None
+        )
 
     def note(self, **facts: Any) -> None:
         """Write something into the lease, and the time."""
@@ -247,12 +259,13 @@ def dead(pipeline: str, storage: Storage, now: float) -> list[Held]:
 
 def bury(held: Held, storage: Storage) -> None:
     """Write into the lease of a dead night that it was found."""
-    _write(held.model_copy(update={"ended": "died"}), storage)
+    _write(held.model_copy(update={"ended": DIED}), storage)
 
 
 def _write(held: Held, storage: Storage, *, if_absent: bool = False) -> None:
     key = f"leases/{held.pipeline}/{held.number:08d}.json"
-    usual = {"doing"} if held.doing == "night" else None  # an earlier version does not know it
+    usual = {"doing"} if held.doing == "night" else set()  # an earlier version does not know it
+    usual |= {"registered"} if held.registered is None else set()
     data = held.model_dump_json(indent=1, exclude=usual).encode()
     storage.put(key, data, if_absent=if_absent)
 

@@ -1,38 +1,45 @@
-"""The records of nights in the store."""
+"""The records of nights in the store.
+
+`nights/PIPELINE/DATE/LEASE.json` is written once, by the process that held the lease of this
+number, and the highest number of a date is its record. A process that was given up for dead
+and wakes up writes beside its heir's record, never over it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from infra.storage import NotFound, Storage
+from infra.storage import Storage
 from tasks.config import Schedule
 from tasks.references import Night
 
 
-def key(pipeline: str, day: date) -> str:
-    """Where the record of a night lies in the store."""
-    return f"nights/{pipeline}/{day.isoformat()}.json"
-
-
 def load(pipeline: str, day: date, storage: Storage) -> Night | None:
     """The record of a night, or None where there is none."""
-    try:
-        return Night.model_validate_json(storage.get(key(pipeline, day)))
-    except NotFound:
-        return None
+    keys = _keys(pipeline, storage, day.isoformat())
+    return _read(keys[day.isoformat()], storage) if keys else None
 
 
-def save(night: Night, storage: Storage) -> None:
-    """Write the record of a night; a failed night may be run and recorded again."""
-    day = date.fromisoformat(night.logical_date)
-    storage.put(key(night.pipeline, day), night.model_dump_json(indent=2).encode())
+def save(night: Night, storage: Storage, *, lease: int) -> None:
+    """Write the record of a night; one that was run again counts instead of the one before.
+
+    Args:
+        night: The record.
+        storage: Where to.
+        lease: Number of the lease that the writer holds: the fence between it and its heirs.
+
+    Raises:
+        AlreadyExists: this holder wrote a record for this date before.
+        StorageError: the store does not answer or refuses.
+    """
+    key = f"nights/{night.pipeline}/{night.logical_date}/{lease:08d}.json"
+    storage.put(key, night.model_dump_json(indent=2).encode(), if_absent=True)
 
 
 def recent(pipeline: str, storage: Storage, limit: int = 10) -> list[Night]:
     """The last nights, newest first."""
-    keys = sorted(storage.keys(f"nights/{pipeline}/"), reverse=True)[:limit]
-    return [Night.model_validate_json(storage.get(name)) for name in keys]
+    return list(newest_first(pipeline, storage, limit))
 
 
 def before(pipeline: str, day: date, storage: Storage, limit: int = 14) -> list[str]:
@@ -44,14 +51,13 @@ def before(pipeline: str, day: date, storage: Storage, limit: int = 14) -> list[
 
 def recorded(pipeline: str, storage: Storage) -> list[str]:
     """The logical dates that have a record, oldest first."""
-    folder = f"nights/{pipeline}/"
-    return [name.removeprefix(folder).removesuffix(".json") for name in storage.keys(folder)]
+    return list(_keys(pipeline, storage))
 
 
 def newest_first(pipeline: str, storage: Storage, limit: int = 400) -> Iterator[Night]:
     """Records, read one by one as they are asked for."""
-    for name in sorted(storage.keys(f"nights/{pipeline}/"), reverse=True)[:limit]:
-        yield Night.model_validate_json(storage.get(name))
+    for key in list(reversed(_keys(pipeline, storage).values()))[:limit]:
+        yield _read(key, storage)
 
 
 def same_as(
@@ -105,3 +111,17 @@ def too_old(
         f"champion v{version} was trained {days:.0f} days ago, more than "
         f"schedule.max_champion_age_days = {limit:g}; see why the nights since kept it"
     )
+
+
+def _keys(pipeline: str, storage: Storage, day: str = "") -> dict[str, str]:
+    """Logical date, oldest first, to the key of its record: the last of its keys.
+
+    `DATE.json`, where earlier versions wrote, comes before any `DATE/LEASE.json`.
+    """
+    folder = f"nights/{pipeline}/"
+    found = ((key, key.removeprefix(folder)) for key in storage.keys(f"{folder}{day}"))
+    return {name.removesuffix(".json").partition("/")[0]: key for key, name in found}
+
+
+def _read(key: str, storage: Storage) -> Night:
+    return Night.model_validate_json(storage.get(key))

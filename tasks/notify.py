@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 Kind = Literal["success", "failure", "warning"]
 
 TIMEOUT_SECONDS = 10
+REFUSALS = {"ledger": "refused", "approval": "waits for a person"}  # of what passed its gates
 
 
 @task
@@ -52,7 +53,8 @@ def notify(night: Night, old_champion: str | None = None) -> None:
 def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, str, Kind]]:
     """Titles, texts and kinds of the messages about a night.
 
-    Demoted, promoted, failed, refused, and a champion that is too old.
+    Demoted, promoted, failed, refused by contract or ledger, waiting for a person, and a champion
+    that is too old. A champion that the gates kept is no news.
     """
     name = f"{night.pipeline}, night {night.logical_date}"
     told: list[tuple[str, str, Kind]] = []
@@ -66,6 +68,10 @@ def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, str
         refused = night.refused_by == "contract"
         ended = "data refused" if refused else "failed"
         told.append((f"{name}: {ended}", night.reason, "failure"))
+    elif night.refused_by in REFUSALS:
+        told.append(
+            (f"{name}: v{night.version} {REFUSALS[night.refused_by]}", night.reason, "warning")
+        )
     if old_champion:
         told.append((f"{night.pipeline}: champion too old", old_champion, "warning"))
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from infra.settings import Settings
@@ -20,8 +21,20 @@ from tasks.config import Pipeline
 logger = logging.getLogger(__name__)
 
 
-def open_promotions(pipeline: Pipeline, settings: Settings | None = None) -> Promotions:
-    """Every way to change who is champion of a pipeline; nothing is read yet."""
+def open_promotions(
+    pipeline: Pipeline,
+    settings: Settings | None = None,
+    *,
+    still_ours: Callable[[], None] = lambda: None,
+) -> Promotions:
+    """Every way to change who is champion of a pipeline; nothing is read yet.
+
+    Args:
+        pipeline: Whose champion.
+        settings: Where everything is; the environment's where None.
+        still_ours: Asked before each entry of the ledger; raises where the one who asks may
+            write no more.
+    """
     settings = settings or Settings()
     registry = Registry(settings.mlflow_uri)
     return Promotions(
@@ -29,6 +42,7 @@ def open_promotions(pipeline: Pipeline, settings: Settings | None = None) -> Pro
         MlflowMirror(registry, pipeline.name),
         unfit=Fitness(registry, pipeline.name, signing.public_key_of(settings.signing_key)),
         on_hand_change=pipeline.policy.on_hand_change,
+        still_ours=still_ours,
     )
 
 

@@ -88,7 +88,7 @@ def night(toys, storage, number, end):
         asked = Asked(request, request, "all passed", datetime.now(UTC))
         getattr(promotions, end)(judged, asked)
     record = Night(pipeline="toys", logical_date=day.isoformat(), version=version, outcome="kept")
-    nights.save(record, storage)
+    nights.save(record, storage, lease=1)
     return Kept(day.isoformat(), version, (took, clean), run)
 
 

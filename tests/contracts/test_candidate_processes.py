@@ -24,6 +24,7 @@ from tasks.candidates.parallel import run_all
 from tasks.config import Training
 from tasks.evaluation.calibration import temperature
 from tasks.ragged import Examples
+from tests.command_line import ROOT
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows
 
 BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
@@ -189,6 +190,25 @@ def test_a_killed_candidate_is_a_sentence_and_the_next_one_trains(prepared, tmp_
     doomed, following = run_all(jobs, workers=1)
     assert doomed.failed.startswith("killed by signal 9 (SIGKILL); when nobody killed it, memory")
     assert following.failed is None
+
+
+IMPATIENT = """
+import signal, sys
+if "tasks.candidates.worker" in sys.orig_argv:
+    given = signal.setitimer
+    signal.setitimer = lambda timer, seconds: given(timer, min(seconds, 0.5))
+"""
+
+
+def test_loading_keras_without_end_is_ended_and_a_sentence(prepared, tmp_path, monkeypatch):
+    """Half a second of processor time is never enough for it, as 120 are not without memory."""
+    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    (stuck,) = run_all([job(prepared, tmp_path, "stuck")], workers=1)
+    assert stuck.failed.startswith(
+        "the process that starts candidates died (killed by signal 27 (SIGPROF); "
+        "loading Keras came to no end: is there enough memory?"
+    )
 
 
 def alive(process):

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from infra.local import LocalStorage
@@ -74,10 +76,26 @@ class Night:
     def place(self):
         return self.home.path / ".nocturne"
 
+    @contextmanager
+    def as_it_is(self, aside):
+        """Whatever the block does, it begins there again; but for Prefect's log of the runs."""
+        shutil.copytree(self.place, aside, ignore=shutil.ignore_patterns("prefect"))
+        try:
+            yield
+        finally:
+            for path in self.place.iterdir():
+                if path.is_dir() and path.name != "prefect":
+                    shutil.rmtree(path)
+                elif path.is_file():
+                    path.unlink()
+            shutil.copytree(aside, self.place, dirs_exist_ok=True)
+
     def record(self):
-        return json.loads(
-            (self.place / "store" / "nights" / "tiny" / f"{self.day}.json").read_text()
-        )
+        return json.loads(self.records()[-1].read_text())
+
+    def records(self):
+        """What its runs wrote, each under its lease; the last one counts."""
+        return sorted((self.place / "store" / "nights" / "tiny" / self.day).iterdir())
 
     def runs(self):
         """MLflow's runs: status by id."""
@@ -125,10 +143,13 @@ def stops(process, said):
     assert os.WIFSTOPPED(status), said.read_text()
 
 
-def opened(night):
-    """The ledger of a night's home, MLflow's page, and whether a version can serve."""
+def opened(night, database=None):
+    """The ledger of a night's home, MLflow's page, and whether a version can serve.
+
+    A database that was replaced is read from a copy: MLflow keeps files open by their names.
+    """
     uri = night.home.variables.get("NOCTURNE_MLFLOW_URL")
-    uri = uri or f"sqlite:///{night.place / 'mlflow.db'}"
+    uri = uri or f"sqlite:///{database or night.place / 'mlflow.db'}"
     registry, key = Registry(uri), public_key_of(night.place / "keys" / "signing.key")
     ledger = Ledger(LocalStorage(night.place / "store"), "tiny")
     return ledger, MlflowMirror(registry, "tiny"), Fitness(registry, "tiny", key)

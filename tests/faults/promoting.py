@@ -199,7 +199,9 @@ class Place:
         self.mirror = FolderMirror(home / "mirror")
         self.ledger = Ledger(LocalStorage(home / "store"), "tickets")
 
-    def promotions(self, points: Points | None = None) -> Promotions:
+    def promotions(
+        self, points: Points | None = None, still_ours: Callable[[], None] = lambda: None
+    ) -> Promotions:
         """As a new process would open them, with faults at the points."""
         points = points or Points()
         mirror: Mirror = Watched(self.mirror, points)  # type: ignore[assignment]
@@ -209,6 +211,7 @@ class Place:
             mirror,
             unfit=Watched(self.mirror, points).unfit,
             on_hand_change=self.on_hand_change,
+            still_ours=still_ours,
         )
 
     def judged(self, version: str, digest: str | None = None) -> Judged:

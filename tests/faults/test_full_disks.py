@@ -1,9 +1,14 @@
 """A disk that is full: the file before stays whole, and the message names the new one."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.command_line import ROOT, home_in
+from tests.faults.invariants import violations
+from tests.faults.nights import TINY, Night, as_if_nothing_had_happened, opened
 
 LIMITED = """
 import resource, sys
@@ -42,3 +47,35 @@ def test_a_write_that_does_not_fit_leaves_the_file_before_it(tmp_path, code, sai
     assert path.name in ended.stderr
     assert path.read_bytes() == b"whole"
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+
+
+FULL = """
+import resource, sys
+if {module!r} in sys.orig_argv:
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, resource.RLIM_INFINITY))
+"""
+
+
+def without_room(night, module, most):
+    """The night, with files of at most so many bytes for a module's process and its children."""
+    folder = night.home.path / f"without room for {module}"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(FULL.format(module=module, most=most))
+    return night.run(PYTHONPATH=f"{folder}{os.pathsep}{ROOT}")
+
+
+@pytest.mark.slow
+def test_a_night_without_room_says_so_and_goes_on_where_there_is_some(tmp_path):
+    home = home_in(tmp_path)
+    night = Night(home, home.write(TINY))
+    models = without_room(night, "tasks.candidates.worker", 4_000)
+    assert models.returncode == 1, models.stderr
+    assert "disk full writing" in night.record()["reason"]
+    databases = without_room(night, "flows.cli", 100_000)
+    assert databases.returncode == 1, databases.stderr
+    assert "Prefect's server answered 500" in databases.stderr
+    assert "disk I/O error" in databases.stderr  # SQLite's word for a file that may not grow
+    again = night.run()
+    assert again.returncode == 0, again.stderr
+    as_if_nothing_had_happened(night)
+    assert violations(*opened(night)) == []

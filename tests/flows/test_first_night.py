@@ -109,7 +109,8 @@ def test_the_night_can_be_computed_again_from_what_was_kept(first_night):
 
 def test_a_night_that_died_before_its_record_was_written_finds_its_own_decision(first_night):
     store = first_night.home.path / ".nocturne" / "store"
-    (store / "nights" / "small" / "2026-03-01.json").unlink()
+    (record,) = (store / "nights" / "small" / "2026-03-01").iterdir()
+    record.unlink()
     before = sorted((store / "ledger" / "small").iterdir())
     again = first_night.home.nocturne("retrain", first_night.conf, "--date", "2026-03-01", "--json")
     assert again.code == 0, again.out + again.err

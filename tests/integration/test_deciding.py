@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from flows import promotion, records, status
+from flows import doctor, promotion, records, status
 from infra.local import LocalStorage
+from infra.settings import Settings
+from infra.storage import open_storage
 from model_registry.asking import Facts
 from model_registry.errors import RegistryError, RegistryUnreachable
 from model_registry.outcomes import PromotionRefused
 from tasks import shadow_findings
 from tasks.config import Pipeline
+from tasks.lease import bury, holding
 from tasks.promotions import open_promotions, seen_by
 from tasks.references import GateResult, Registered, Verdict
 from tests.faults.invariants import violations
@@ -64,6 +67,14 @@ def night(home, marker, day, verdict=PASSED, expected=..., **policy):
     return promotion.conclude(pipeline(**policy), day, registered, seen, verdict, FACTS)
 
 
+def begun(day):
+    """A night that only begins; its lease."""
+    day = date(2026, 3, day)
+    with holding("toys", day, open_storage(Settings())) as lease:
+        promotion.begin(pipeline(), day, lease)
+    return lease.held
+
+
 def stages(home):
     return [version.stage for version in home.registry.versions("toys")]
 
@@ -110,6 +121,35 @@ def test_nights_promote_keep_and_find_their_own_answers_again(home):
     assert seen_by(ledger, date(2026, 3, 2)).looks.sets == {}
     assert seen_by(ledger, date(2026, 3, 3)).looks.sets == {"5d5d": 1}
     assert seen_by(ledger, date(2026, 3, 4)).looks.sets == {"5d5d": 2}
+
+
+def test_a_night_after_a_silent_one_fences_it_off_once(home):
+    for _ in range(2):  # in an empty ledger there is nothing to fence
+        bury(begun(1), open_storage(Settings()))
+    assert list(home.ledger.follow()) == []
+    night(home, "a", 1)
+    begun(2)
+    begun(3)
+    *_, fence = home.ledger.follow()
+    assert (fence.number, fence.kind, fence.by) == (3, "fenced", "night 2026-03-02")
+    assert (
+        fence.why == "night 2026-03-01 (lease 2) never said how it ended; it decides nothing more"
+    )
+    assert records.history_of(pipeline())[-1]["kind"] == "fenced"
+    assert records.explanation_of(pipeline(), None).version == "1"
+
+
+def test_what_a_night_registered_and_never_decided_about_is_told(home):
+    night(home, "a", 1)
+    storage = open_storage(Settings())
+    held = begun(2).model_copy(update={"registered": "2"})
+    bury(held, storage)
+    told = status.status_of(pipeline())["unfinished"]
+    assert told.startswith(
+        "v2 is registered, not promoted: night 2026-03-02 died before it decided"
+    )
+    night(home, "b", 2, FAILED)
+    assert status.status_of(pipeline())["unfinished"] is None
 
 
 def test_a_night_that_judged_against_a_champion_who_left_loses_and_may_judge_again(home):
@@ -228,7 +268,7 @@ def test_a_rollback_counts_while_mlflow_is_away_and_is_applied_when_it_is_back(
     assert told["champion"]["version"] == "1"
     assert "MLflow does not show it yet" in told["unfinished"]
     assert promotion.verify(pipeline())[0].startswith("MLflow could not be compared")
-    promotion.begin(pipeline(), date(2026, 3, 3))  # a night goes on by the ledger's word
+    begun(3)  # a night goes on by the ledger's word
     monkeypatch.setenv("NOCTURNE_MLFLOW_URL", home.uri)
     assert home.production() == (["2"], "2")
     assert "completed: v1 is in Production" in promotion.reconcile(pipeline(), "ada")[0]
@@ -263,6 +303,10 @@ def test_a_stage_changed_by_hand_is_seen_recorded_and_reverted_or_adopted(home, 
     )
     assert home.production() == (["2"], "1")
     assert promotion.verify(pipeline()) != []
+    found = doctor._decisions(pipeline(), Settings())
+    assert (found.state, found.about) == ("broken", "ledger")
+    assert "MLflow says v2 in Production, alias champion at v1, ledger says v1" in found.said
+    assert "nocturne reconcile CONF" in found.mend
     (said,) = promotion.reconcile(pipeline(on_hand_change=policy), "ada")
     assert "changed by hand: MLflow says v2 in Production, alias champion at v1" in said
     assert home.production() == ([champion], champion)
@@ -270,11 +314,12 @@ def test_a_stage_changed_by_hand_is_seen_recorded_and_reverted_or_adopted(home, 
     last = records.history_of(pipeline())[-1]
     assert (last["kind"], last["after"]) == (f"{policy}ed", champion)
     assert promotion.verify(pipeline()) == []
+    assert doctor._decisions(pipeline(), Settings()).state == "fine"
 
 
 def test_what_served_before_there_was_a_ledger_is_taken_over(home):
     version = home.add("a")
     home.registry.set_stage("toys", version.version, "Production")
-    promotion.begin(pipeline(), date(2026, 3, 1))
+    begun(1)
     assert home.promotions().state().champion.version == "1"
     assert home.production() == (["1"], "1")

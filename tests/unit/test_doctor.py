@@ -1,9 +1,12 @@
 """The doctor finds what is broken, and names what mends it."""
 
+import ast
+import inspect
 import json
 import threading
+import time
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from flows import doctor
 from infra.local import LocalStorage
 from infra.settings import Settings
-from tasks import nights
+from tasks import lease, nights
 from tasks.config import Pipeline
 from tasks.references import Night
 from tests.servers import free_port
@@ -87,11 +90,36 @@ def test_a_failed_night_and_an_old_champion_are_found(tmp_path):
         "2026-03-01": {"outcome": "promoted", **made},
         "2026-03-02": {"outcome": "failed", "reason": "disk full"},
     }.items():
-        nights.save(Night(pipeline="toy", logical_date=day, **facts), storage)
+        nights.save(Night(pipeline="toy", logical_date=day, **facts), storage, lease=1)
     found = by_name(doctor._nights(TOY, settings, storage))
     assert found["nights"].state == "broken"
     assert found["nights"].mend == "nocturne retrain CONF --date 2026-03-02"
     assert "trained 50 days ago" in found["champion"].said
+    assert found["champion"].mend.startswith("nocturne history CONF")
+
+
+def test_a_night_that_died_is_found_with_the_command_that_goes_on(tmp_path):
+    storage, settings = LocalStorage(tmp_path / "store"), Settings(home=tmp_path)
+    with lease.holding("toy", date(2026, 3, 1), storage) as mine:
+        silent = mine.held.model_copy(update={"beat": time.time() - 151})
+        storage.put("leases/toy/00000001.json", silent.model_dump_json().encode())
+        (found, *_) = doctor._nights(TOY, settings, storage)
+    assert (found.about, found.state) == ("lease", "broken")
+    assert found.said.startswith("night 2026-03-01 died (pid ")
+    assert found.mend == "nocturne retrain CONF --date 2026-03-01"
+
+
+def test_whatever_is_not_fine_is_told_with_what_mends_it():
+    """Read from the source: not all of it breaks on demand."""
+    calls = (node for node in ast.walk(ast.parse(inspect.getsource(doctor))))
+    made = [
+        node
+        for node in calls
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
+    ]
+    without = [node for node in made if len(node.args) < 4]
+    assert len(made) > 20
+    assert {ast.unparse(node.args[1]) for node in without} == {"'fine'"}
 
 
 @contextmanager

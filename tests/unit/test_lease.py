@@ -152,6 +152,18 @@ def test_a_process_declared_dead_does_not_bring_itself_back_to_life(storage):
     assert lease.latest("toy", storage).ended == "died"
 
 
+def test_who_never_said_how_it_ended_is_known_also_after_others_found_it_dead(storage):
+    with hold(storage) as first:
+        assert first.silent() is None
+        lease._write(first.held.model_copy(update={"beat": time.time() - 151}), storage)
+        with hold(storage) as second:
+            assert second.silent().number == 1
+            lease.bury(first.held, storage)
+            assert second.silent().number == 1
+    with hold(storage) as third:  # after one that said it, still
+        assert third.silent().number == 1
+
+
 def test_how_a_night_ended_stands_in_its_lease(storage):
     with pytest.raises(ZeroDivisionError), hold(storage):
         raise ZeroDivisionError

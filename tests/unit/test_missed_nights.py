@@ -85,7 +85,7 @@ def storage(tmp_path):
 
 def recorded(storage, day, outcome, **facts):
     night = Night(pipeline="toy", logical_date=day, outcome=outcome, reason="", **facts)
-    nights.save(night, storage)
+    nights.save(night, storage, lease=1)
 
 
 ASKED = {"data_digest": "rows", "settings_digest": "settings"}

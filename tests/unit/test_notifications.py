@@ -82,7 +82,17 @@ def test_addresses_that_fail_are_warnings_without_their_secrets(caplog):
             None,
             ["tickets, night 2026-04-01: data refused"],
         ),
-        ({"outcome": "kept"}, None, []),
+        ({"outcome": "kept", "refused_by": "gate"}, None, []),
+        (
+            {"outcome": "kept", "refused_by": "ledger"},
+            None,
+            ["tickets, night 2026-04-01: v7 refused"],
+        ),
+        (
+            {"outcome": "kept", "refused_by": "approval"},
+            None,
+            ["tickets, night 2026-04-01: v7 waits for a person"],
+        ),
         (
             {"outcome": "kept", "probation": DEMOTED},
             None,

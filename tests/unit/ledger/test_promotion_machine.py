@@ -49,7 +49,8 @@ class NightsThatMayDie(RuleBasedStateMachine):
         except (Died, OSError, RegistryUnreachable):
             assert self.place.mirror.down or points.crossed >= points.at
             return None
-        self.told.append(outcome)
+        if outcome is not None:
+            self.told.append(outcome)
         return outcome
 
     def clean(self, fault):
@@ -141,6 +142,14 @@ class NightsThatMayDie(RuleBasedStateMachine):
             assert self.champion.version == outcome.version
             if left.version != outcome.version:
                 self.barred.add(left.version)
+
+    @rule(fault=faults)
+    def take_over(self, fault):
+        """From a night that fell silent; nothing but the head of the ledger changes."""
+        before = self.place.promotions().state()
+        self.does(fault, lambda p: p.fence(asked()))
+        after = self.place.promotions().state()
+        assert (after.champion, after.pending) == (before.champion, before.pending)
 
     def lost(self, champion):
         return self.place.mirror.unfit(champion.version, champion.digest) is not None
