@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from flows import console, deciding, watching
 from flows.console import answer, exit_codes, grid, number, out, show_facts, showing
 from flows.options import DEFAULT, Conf, Json, pipeline_of
+from infra import collecting
 
 if TYPE_CHECKING:
     from tasks.config import Pipeline
@@ -124,11 +125,19 @@ def retrain(
 
 
 def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
-    from prefect.exceptions import PrefectHTTPStatusError
+    from infra.settings import Settings
+    from infra.temporary_prefect import temporary_prefect
+
+    finished = None if force else _finished(pipeline, day)
+    if finished is not None:
+        return finished
+    until_prefect_answers = temporary_prefect(Settings())
+    from prefect.exceptions import PrefectHTTPStatusError  # meanwhile: importing it takes long
 
     from flows import retraining
     from tasks.lease import LeaseLost, NightRunning
 
+    until_prefect_answers()
     try:
         with console.told_once(retraining.NightFailed, NightRunning, LeaseLost):
             return retraining.retrain(pipeline, day.date() if day else None, force=force)
@@ -139,6 +148,31 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
             f"Prefect's server answered {error.response.status_code}: its log says why (embedded, "
             "that is above; a full disk, for one); `nocturne doctor` looks at all a night needs"
         ) from None
+
+
+def _finished(pipeline: Pipeline, day: datetime | None) -> Night | None:
+    """The record of a night that is over; None where it is not, or where a dead one is unburied.
+
+    The flow would find the same, but by way of Prefect, which takes seconds to begin.
+    """
+    import logging
+    import time
+
+    from flows.missed import logical_day
+    from infra.settings import Settings
+    from infra.storage import open_storage
+    from tasks import lease, nights
+
+    storage = open_storage(Settings())
+    date = day.date() if day else logical_day(datetime.now(UTC), pipeline.schedule)
+    found = nights.load(pipeline.name, date, storage)
+    if found is None or found.outcome == "failed":
+        return None
+    if lease.dead(pipeline.name, storage, time.time()):
+        return None
+    said = "night %s is finished: %s; nothing to do"
+    logging.getLogger("flows").info(said, date, found.reason)
+    return found
 
 
 def _code_of(night: Night) -> int:
@@ -273,6 +307,7 @@ def doctor(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point of the `nocturne` command."""
+    collecting.rarely()
     app()
 
 

@@ -76,7 +76,7 @@ def prefect_api(settings: Settings, *, port: int = 4200) -> Iterator[str]:
             [sys.executable, *command], stdout=output, stderr=output, start_new_session=True
         )
     try:
-        _wait_until_healthy(f"{url}/health", server, log)
+        wait_until_healthy(f"{url}/health", server, log)
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
@@ -99,11 +99,13 @@ def mlflow_ui(settings: Settings, port: int) -> int:
         stop(server)
 
 
-def stop(server: subprocess.Popen[bytes], *, patience_seconds: float = 10.0) -> None:
-    """End a server and every process it started: asked first, killed when it does not listen."""
+def stop(
+    server: subprocess.Popen[bytes], *, patience_seconds: float = 10.0, group: bool = True
+) -> None:
+    """End a server and, as its group, what it started: asked first, killed when it goes on."""
     for ask in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.killpg(server.pid, ask)
+            os.killpg(server.pid, ask) if group else server.send_signal(ask)
         with suppress(subprocess.TimeoutExpired):
             server.wait(patience_seconds)
             return
@@ -134,9 +136,10 @@ def stop_orphans(settings: Settings) -> list[int]:
     return ended
 
 
-def _wait_until_healthy(
+def wait_until_healthy(
     url: str, server: subprocess.Popen[bytes], log: Path, *, patience_seconds: float = 180.0
 ) -> None:
+    """Ask a server until it answers, ends, or has been silent for too long."""
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infra import collecting
 from infra.settings import Settings
 from model_registry import signing
 from model_registry.errors import BundleRefused, RegistryError, VersionUnfit
@@ -126,6 +127,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def main() -> int:
     """Make one version ready; the last line on standard error says why it is not."""
+    collecting.rarely()
     parser = argparse.ArgumentParser(prog="serving.compiling", description=__doc__)
     for argument in ("name", "version", "digest", "folder"):
         parser.add_argument(argument)

@@ -26,6 +26,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from infra import collecting
 from tasks.candidates.job import Job
 
 LINE = 4096  # bytes that a pipe takes in one piece, so that lines of children do not mix
@@ -35,6 +36,7 @@ IMPORT_SECONDS = 120  # of processor time; it takes 10
 
 def main() -> None:
     """Start what is asked for on standard input and say how it ended, until input ends."""
+    collecting.rarely()
     if sys.argv[1:2] == ["job"]:
         sys.exit(_perform(Job.model_validate_json(sys.argv[2])))
     if _may_fork():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from infra import collecting
 from model_registry import bundle
 from model_registry.errors import BundleRefused, RegistryError
 from tasks.inference import golden
@@ -107,6 +108,7 @@ def _write(out: Path, answers: NDArray[np.float32], facts: dict[str, object]) ->
 
 def main() -> None:
     """Read the arguments, score, and end with one line on what went wrong, if anything did."""
+    collecting.rarely()
     parser = argparse.ArgumentParser(prog="score_rows", description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("rows", type=Path)

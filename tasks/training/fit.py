@@ -97,6 +97,7 @@ def fit(
     pupil = taught(model)
     planned = settings.epochs * len(batches)
     pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))
+    pupil.optimizer.build(pupil.trainable_variables)  # or Keras traces the step a second time
 
     def measure() -> tuple[float, float]:
         answers = probabilities(model, validation.inputs, batches_of=batches_of, pad_to=pad_to)

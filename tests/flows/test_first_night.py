@@ -6,6 +6,23 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="module")
+def told(first_night):
+    """What is answered about the night, by questions that change nothing, in one process."""
+    conf = first_night.conf
+    questions = {
+        "story": ("explain", conf, "1", "--json"),
+        "words": ("explain", conf, "1"),
+        "sound": ("verify", conf, "--json"),
+        "status": ("status", conf, "--json"),
+        "nobody": ("promote", conf, "99", "--reason", "trial"),
+        "no night": ("replay", "2026-02-01", conf),
+        "replayed": ("replay", "2026-03-01", conf, "--json"),
+    }
+    answers = first_night.home.one_after_another(*questions.values())
+    return dict(zip(questions, answers, strict=True))
+
+
 def test_the_first_night_puts_its_challenger_into_production(first_night):
     record = first_night.record
     assert record["outcome"] == "promoted", record["reason"]
@@ -62,8 +79,8 @@ def test_stage_alias_and_tags_agree(first_night):
     assert str(aliases["champion"]) == "1"
 
 
-def test_the_ledger_holds_the_decision_and_everything_it_rests_on(first_night):
-    story = first_night.home.nocturne("explain", first_night.conf, "1", "--json").json
+def test_the_ledger_holds_the_decision_and_everything_it_rests_on(first_night, told):
+    story = told["story"].json
     record, facts = first_night.record, story["facts"]
     assert story["stands"].startswith("in Production since")
     assert [one["kind"] for one in story["decisions"]] == ["promoted"]
@@ -79,8 +96,8 @@ def test_the_ledger_holds_the_decision_and_everything_it_rests_on(first_night):
     assert (first_night.home.path / ".nocturne" / "store" / facts["links"]["report"]).exists()
 
 
-def test_the_story_is_told_in_words_and_numbers(first_night):
-    said = first_night.home.nocturne("explain", first_night.conf, "1")
+def test_the_story_is_told_in_words_and_numbers(told):
+    said = told["words"]
     assert said.code == 0, said.err
     for part in (
         "in Production since",
@@ -92,17 +109,16 @@ def test_the_story_is_told_in_words_and_numbers(first_night):
         assert part in said.out
 
 
-def test_chain_bundles_and_page_agree(first_night):
-    found = first_night.home.nocturne("verify", first_night.conf, "--json")
+def test_chain_bundles_and_page_agree(told):
+    found = told["sound"]
     assert (found.code, found.json) == (0, {"sound": True, "findings": []}), found.err
 
 
-def test_the_night_can_be_computed_again_from_what_was_kept(first_night):
-    again = first_night.home.nocturne("replay", "2026-03-01", first_night.conf, "--json")
+def test_the_night_can_be_computed_again_from_what_was_kept(told):
+    again, other = told["replayed"], told["no night"]
     assert again.code == 0, again.out + again.err
     assert (again.json["verdict"], again.json["why"]) == ("bit-equal", [])
     assert again.json["difference"] <= 1e-5
-    other = first_night.home.nocturne("replay", "2026-02-01", first_night.conf)
     assert other.code == 2
     assert "holds no decision on it; there are: 2026-03-01" in " ".join(other.err.split())
 
@@ -121,17 +137,18 @@ def test_a_night_that_died_before_its_record_was_written_finds_its_own_decision(
 
 
 def test_a_second_run_for_the_same_date_changes_nothing(first_night):
-    again = first_night.home.nocturne("retrain", first_night.conf, "--date", "2026-03-01", "--json")
-    once_more = first_night.home.nocturne(
-        "retrain", first_night.conf, "--date", "2026-03-01", "--json"
-    )
-    assert (again.code, again.json) == (0, once_more.json)
+    asked = ("retrain", first_night.conf, "--date", "2026-03-01")
+    again = first_night.home.nocturne(*asked, "--json")
+    once_more = first_night.home.nocturne(*asked)
+    assert (again.code, once_more.code) == (0, 0)
     assert again.json["outcome"] == "promoted"
+    assert "night 2026-03-01 is finished" in once_more.err
+    assert "outcome: promoted" in once_more.out
     assert len(_versions(first_night)) == 1
 
 
-def test_status_names_the_champion_and_the_night(first_night):
-    status = first_night.home.nocturne("status", first_night.conf, "--json").json
+def test_status_names_the_champion_and_the_night(told):
+    status = told["status"].json
     assert status["champion"]["version"] == "1"
     assert [night["outcome"] for night in status["nights"]] == ["promoted"]
 
@@ -166,22 +183,25 @@ def test_a_person_promotes_and_rolls_back_by_hand(first_night):
     moved = home.nocturne("promote", conf, "2", "--reason", "trial", "--by", "ada", "--json")
     assert moved.code == 0, moved.err
     assert dict(_versions(first_night)) == {"1": "Archived", "2": "Production"}
-    back = home.nocturne("rollback", conf, "--reason", "bad live", "--by", "ada", "--json")
+    back, made, sound = home.one_after_another(
+        ("rollback", conf, "--reason", "bad live", "--by", "ada", "--json"),
+        ("history", conf, "--json"),
+        ("verify", conf),
+    )
     assert back.code == 0, back.err
     assert dict(_versions(first_night)) == {"1": "Production", "2": "Archived"}
-    made = home.nocturne("history", conf, "--json").json
-    kinds = [(one["kind"], one["before"], one["after"], one["by"]) for one in made]
+    kinds = [(one["kind"], one["before"], one["after"], one["by"]) for one in made.json]
     assert kinds == [
         ("promoted", None, "1", "night 2026-03-01"),
         ("kept", "1", "1", "night 2026-03-02"),
         ("promoted", "1", "2", "ada"),
         ("rolled back", "2", "1", "ada"),
     ]
-    assert home.nocturne("verify", conf).code == 0
+    assert sound.code == 0, sound.err
 
 
-def test_promoting_a_version_that_is_not_there_says_so(first_night):
-    answer = first_night.home.nocturne("promote", first_night.conf, "99", "--reason", "trial")
+def test_promoting_a_version_that_is_not_there_says_so(told):
+    answer = told["nobody"]
     assert answer.code in (1, 2)
     assert "99" in answer.err
     assert "Traceback" not in answer.err

@@ -1,0 +1,71 @@
+"""A Prefect server for one run, where none is set: started before Prefect itself is imported.
+
+`python -m infra.temporary_prefect FD` serves Prefect's API on a socket that listens already.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from infra import collecting
+from infra.orchestration import prepare, stop, wait_until_healthy
+from infra.settings import Settings
+
+TEMPORARY = {  # of a Prefect server: no page, no services that look for late runs
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_UI_ENABLED": "0",
+}
+
+
+def temporary_prefect(settings: Settings) -> Callable[[], None]:
+    """Begin a Prefect server for this run alone, unless an address is set; call it before Prefect.
+
+    Prefect would start the same server by itself, but would first import all of it into this
+    process, too, and wait. This one starts while the caller imports, and ends with the process.
+
+    Returns:
+        What waits until the server answers.
+
+    Raises:
+        ServerNotUp: by what is returned; the message quotes where the server's log lies.
+    """
+    prepare(settings)
+    elsewhere = "PREFECT_API_URL" in os.environ or "PREFECT_PROFILE" in os.environ
+    profiles = Path(os.environ["PREFECT_HOME"]) / "profiles.toml"
+    if elsewhere or profiles.exists() or "prefect" in sys.modules:  # too late for variables
+        return lambda: None
+    log = settings.home / "prefect-server.log"
+    with socket.create_server(("127.0.0.1", 0)) as door, log.open("ab") as output:
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what comes in inherits it
+        server = subprocess.Popen(  # noqa: S603 (a fixed list of words)
+            [sys.executable, "-m", "infra.temporary_prefect", str(door.fileno())],
+            env=os.environ | TEMPORARY,
+            stdout=output,
+            stderr=output,
+            pass_fds=[door.fileno()],
+        )
+        url = f"http://127.0.0.1:{door.getsockname()[1]}/api"
+    atexit.register(stop, server, patience_seconds=5.0, group=False)  # after Prefect's last words
+    os.environ["PREFECT_API_URL"] = url
+    patience = float(os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"])
+    return lambda: wait_until_healthy(f"{url}/health", server, log, patience_seconds=patience)
+
+
+def main() -> None:
+    """Serve, until asked to end."""
+    import uvicorn
+
+    collecting.rarely()
+    api = "prefect.server.api.server:create_app"
+    uvicorn.run(api, factory=True, fd=int(sys.argv[1]), log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    main()
