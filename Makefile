@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 CONF ?= conf/support_tickets.yaml
 
-.PHONY: help install retrain demo test test-all lint ui schedule clean
+.PHONY: help install retrain demo up test test-all lint ui schedule clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -12,7 +12,7 @@ install: .venv/.installed  ## the pinned environment in .venv
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,servers]'
 	@touch $@
 
 retrain: install  ## one whole night on the embedded data, no server to start (exit 3: champion kept)
@@ -20,6 +20,9 @@ retrain: install  ## one whole night on the embedded data, no server to start (e
 
 demo: install  ## the whole story on generated data: served, drifted, retrained, swapped live; ends with a page
 	@$(BIN)/nocturne demo $(ARGS)
+
+up: install  ## the whole platform on this machine: servers, schedules, scoring, a page of links; Ctrl-C ends it
+	@$(BIN)/nocturne up $(ARGS)
 
 test: install  ## the tests that every change runs, about 22 minutes on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

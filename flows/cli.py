@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows import console, deciding, watching
+from flows import console, deciding, running, watching
 from flows.console import answer, exit_codes, grid, number, out, show_facts, showing
 from flows.options import DEFAULT, Conf, Json, pipeline_of
 from infra import collecting
@@ -29,6 +29,7 @@ app = typer.Typer(
 
 app.add_typer(deciding.app)
 app.add_typer(watching.app)
+app.add_typer(running.app)
 
 Day = Annotated[
     datetime | None,
@@ -255,41 +256,6 @@ def serve(
         raise typer.Exit(
             run(conf, given, token_file, workers=workers, worker=worker, as_json=as_json)
         )
-
-
-@app.command()
-def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Open MLflow's page on the store the nights write to; Ctrl-C stops it."""
-    with exit_codes(as_json=as_json):
-        from infra import orchestration
-        from infra.settings import Settings
-
-        settings = Settings()
-        orchestration.prepare(settings)
-        facts = {"url": f"http://127.0.0.1:{port}"}
-        answer(facts, as_json=as_json, table=lambda: out.print(f"MLflow: {facts['url']}"))
-        raise typer.Exit(orchestration.mlflow_ui(settings, port))
-
-
-@app.command()
-def schedule(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
-    """Serve the nightly schedule of CONF until interrupted; Prefect is embedded if none is set."""
-    with exit_codes(as_json=as_json), showing():
-        from infra import orchestration
-        from infra.settings import Settings
-
-        pipeline = pipeline_of(conf)
-        with orchestration.prefect_api(Settings()) as url:
-            facts = {"prefect": url.removesuffix("/api"), "pipeline": pipeline.name}
-            facts |= pipeline.schedule.model_dump()
-            answer(facts, as_json=as_json, table=lambda: show_facts(facts))
-            from flows.scheduling import serve
-
-            serve(pipeline)
 
 
 @app.command()

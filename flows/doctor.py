@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.orchestration import prefect_headers
 from infra.settings import Settings
 from infra.storage import Storage, StorageError, open_storage
 from tasks.config import Pipeline
@@ -241,7 +242,7 @@ def _asked(url: str, name: str) -> list[dict[str, Any]]:
         "limit": 50,
     }
     request = urllib.request.Request(  # noqa: S310 - the address the user set
-        f"{url}/flow_runs/filter", json.dumps(query).encode(), {"Content-Type": "application/json"}
+        f"{url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
     )
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
         runs: list[dict[str, Any]] = json.load(response)

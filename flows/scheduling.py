@@ -1,4 +1,4 @@
-"""Serve the deployments of a pipeline: its night, and where they are set its batch and monitoring.
+"""Serve the deployments of pipelines: the night, and where they are set batch and monitoring.
 
 Prefect starts them by the crons in the pipeline's file. An alarm of monitoring starts a night.
 """
@@ -22,9 +22,9 @@ from tasks.alarm import EVENT, resource
 from tasks.config import Pipeline
 
 
-def serve(pipeline: Pipeline) -> None:
+def serve(*pipelines: Pipeline) -> None:
     """Poll for scheduled runs and run them, until interrupted."""
-    prefect.serve(*deployments(pipeline))
+    prefect.serve(*(made for pipeline in pipelines for made in deployments(pipeline)))
 
 
 def deployments(pipeline: Pipeline) -> list[RunnerDeployment]:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flows.reaping import reap
+from infra.orchestration import prefect_headers
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from model_registry.planning import named
@@ -132,7 +133,7 @@ def _served(pipeline: Pipeline, settings: Settings) -> str:
         "limit": 1,
     }
     request = urllib.request.Request(  # noqa: S310 - the address the user set
-        f"{url}/flow_runs/filter", json.dumps(query).encode(), {"Content-Type": "application/json"}
+        f"{url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310

@@ -5,6 +5,7 @@ They take their own settings from variables at import time, so `prepare` runs be
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -52,8 +53,30 @@ def prepare(settings: Settings, *, log_level: str = "INFO") -> None:
     }
     if settings.prefect_url:
         defaults["PREFECT_API_URL"] = settings.prefect_url
+    defaults |= credentials(settings)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def credentials(settings: Settings) -> dict[str, str]:
+    """Variables by which MLflow's and Prefect's clients are let in by the servers of `up`."""
+    password = settings.up_password.get_secret_value()
+    if not password:
+        return {}
+    return {
+        "MLFLOW_TRACKING_USERNAME": settings.up_user,
+        "MLFLOW_TRACKING_PASSWORD": password,
+        "PREFECT_API_AUTH_STRING": f"{settings.up_user}:{password}",
+    }
+
+
+def prefect_headers() -> dict[str, str]:
+    """What a question to Prefect's API carries that is asked without its client."""
+    pair = os.environ.get("PREFECT_API_AUTH_STRING")
+    said = {"Content-Type": "application/json"}
+    if pair:
+        said["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return said
 
 
 @contextmanager
