@@ -29,9 +29,10 @@ def temporary_prefect(settings: Settings) -> Callable[[], None]:
 
     Prefect would start the same server by itself, but would first import all of it into this
     process, too, and wait. This one starts while the caller imports, and ends with the process.
+    Its address is in the environment until then: later it would look like a team's server.
 
     Returns:
-        What waits until the server answers.
+        What waits until the server answers; call it as soon as Prefect is imported.
 
     Raises:
         ServerNotUp: by what is returned; the message quotes where the server's log lies.
@@ -55,7 +56,12 @@ def temporary_prefect(settings: Settings) -> Callable[[], None]:
     atexit.register(stop, server, patience_seconds=5.0, group=False)  # after Prefect's last words
     os.environ["PREFECT_API_URL"] = url
     patience = float(os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"])
-    return lambda: wait_until_healthy(f"{url}/health", server, log, patience_seconds=patience)
+
+    def until_it_answers() -> None:
+        del os.environ["PREFECT_API_URL"]
+        wait_until_healthy(f"{url}/health", server, log, patience_seconds=patience)
+
+    return until_it_answers
 
 
 def main() -> None:

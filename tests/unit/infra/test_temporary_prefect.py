@@ -43,6 +43,7 @@ def test_a_server_that_ends_before_it_answers_is_said_with_its_log(settings, sta
     with pytest.raises(ServerNotUp, match=r"ended with code 1 .*prefect-server\.log"):
         until_it_answers()
     assert len(started) == 1
+    assert Settings(home=settings.home).prefect_url == ""  # it is nobody else's address
 
 
 def test_an_address_is_taken_as_it_is(settings, started):
