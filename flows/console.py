@@ -94,12 +94,18 @@ def _style(level: int) -> str:
 
 
 @contextmanager
-def showing(*, quiet: bool = False) -> Iterator[None]:
-    """Set the libraries' environment, and show our own log records until the block ends."""
+def showing(*, quiet: bool = False, prepared: bool = True) -> Iterator[None]:
+    """Show our own log records until the block ends.
+
+    Args:
+        quiet: Show nothing.
+        prepared: Set the libraries' environment first, for the servers that are known now.
+    """
     from infra.orchestration import prepare
     from infra.settings import Settings
 
-    prepare(Settings(), log_level="WARNING")
+    if prepared:
+        prepare(Settings(), log_level="WARNING")
     display = None if quiet else Display()
     for name in OURS:
         logger = logging.getLogger(name)

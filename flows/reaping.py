@@ -1,12 +1,14 @@
 """Nights that died without a word: found by their leases, and marked wherever they seem to run."""
 
 # no `from __future__ import annotations`: imported by a flow module
+import json
 import logging
 import time
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.orchestration import stop_orphans
+from infra.orchestration import prefect_headers, stop_orphans
 from infra.settings import Settings
 from infra.storage import Storage
 from model_registry.errors import RegistryError
@@ -37,7 +39,10 @@ def reap(
     now = time.time()
     last = lease.latest(pipeline, storage)
     dead = lease.dead(pipeline, storage, now)
-    if own is None and (not dead or (last is not None and lease.alive(last, now))):
+    living = last is not None and lease.alive(last, now)
+    if own is None and (living or not dead):
+        if not living:
+            _crash_strays(pipeline, settings)
         return []
     said = [_sentence(held, now) for held in dead]
     for sentence in said:
@@ -66,6 +71,35 @@ def _sentence(held: Held, now: float) -> str:
         f"{held.what} of {held.pipeline!r} died (pid {held.pid} on {held.host}, "
         f"last sign of life {now - held.beat:.0f} s ago); run it again to go on where it was"
     )
+
+
+def _crash_strays(pipeline: str, settings: Settings) -> None:
+    """Mark runs whose night ended in order while Prefect could not be told.
+
+    Prefect's client takes seconds to import, so that the server is asked without it first.
+    """
+    if not settings.prefect_url:
+        return
+    began = datetime.now(UTC) - timedelta(seconds=UNLEASED_SECONDS)
+    query = {
+        "flows": {"name": {"any_": ["retrain"]}},
+        "flow_runs": {
+            "name": {"any_": [pipeline]},
+            "state": {"type": {"any_": ["RUNNING"]}},
+            "start_time": {"before_": began.isoformat()},
+        },
+        "limit": 1,
+    }
+    request = urllib.request.Request(  # noqa: S310 - the address the user set
+        f"{settings.prefect_url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            found = json.load(response)
+    except (OSError, ValueError):
+        return  # who asks is told by others that Prefect is away
+    if found:
+        _crash_flow_runs(pipeline, [], None)
 
 
 def _crash_flow_runs(pipeline: str, dead: list[Held], own: Held | None) -> None:

@@ -42,7 +42,8 @@ def up(
     themselves. Beyond loopback it needs a password, allowed hosts and a token. With `--json` the
     document is printed once everything answers; the log goes to standard error.
     """
-    with exit_codes(as_json=as_json), showing():
+    # not prepared: servers that a killed `up` left would look like ones that are set
+    with exit_codes(as_json=as_json), showing(prepared=False):
         from flows import platform
 
         def everything_answers(found: Platform) -> None:

@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "integration/test_scheduled_night.py",
     "real",
     "integration/test_serving.py",
+    "integration/test_platform.py",
     "flows/test_first_night.py",
     "contracts/test_train_stage.py",
     "flows/test_demonstration.py",

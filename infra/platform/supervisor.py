@@ -118,21 +118,23 @@ class Watched:
 
     @property
     def healthy(self) -> bool:
-        """Whether it answered when it was last asked."""
-        return self.state == "healthy"
+        """Whether it answered when it was last asked, and runs."""
+        return self.state == "healthy" and self._runs()
 
     def facts(self) -> dict[str, Any]:
         """What a page or a script shows of it."""
-        process = self.process
-        running = process is not None and process.poll() is None
+        running = self._runs()
         return {
             "name": self.part.name,
-            "state": self.state,
+            "state": "ended" if self.state == "healthy" and not running else self.state,
             "said": self.said,
-            "pid": process.pid if process is not None and running else None,
+            "pid": self.process.pid if self.process is not None and running else None,
             "restarts": max(self.starts - 1, 0),
             "page": self.part.page,
         }
+
+    def _runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def begin(self) -> None:
         """Start its life."""
@@ -189,12 +191,15 @@ class Watched:
     def _watch(self) -> str:
         """Until the process has ended or is given up; says why."""
         assert self.process is not None  # noqa: S101 - it was just started
-        began = well = time.monotonic()
+        began = well = asked = time.monotonic()
         met = False
-        while not self._ending.wait(CHECK_SECONDS if met else TICK_SECONDS * 2):
+        while not self._ending.wait(TICK_SECONDS * 2):
             code = self.process.poll()
             if code is not None:
                 return f"ended with code {code}" if code >= 0 else f"died of signal {-code}"
+            if met and time.monotonic() - asked < CHECK_SECONDS:
+                continue
+            asked = time.monotonic()
             if self.part.healthy():
                 if not met:
                     self.part.ready()

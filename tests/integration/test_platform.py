@@ -57,7 +57,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(s3_server):
-    needs_postgresql()
+    pytest.importorskip("flask_wtf", reason="flask-wtf is not installed (extra `servers`)")
     bucket = s3_server.storage().bucket
     with Relay(s3_server.port) as relay:
         settings = s3_server.settings(relay.port)
@@ -91,9 +91,9 @@ def ask(url, headers=LET_IN, body=None, method=None):
 
 def test_it_says_what_it_runs_on(place):
     facts = place.up.facts
-    assert facts["database"].startswith("PostgreSQL below this home")
+    assert facts["database"].startswith(("PostgreSQL below this home", "SQLite (no PostgreSQL"))
     assert facts["store"] == place.store.uri
-    assert [part["name"] for part in facts["parts"]] == ["postgres", "prefect", "mlflow"]
+    assert [part["name"] for part in facts["parts"]][-2:] == ["prefect", "mlflow"]
     assert "NOBODYS_DATABASE of its source is not set" in facts["left_out"]["small"]
     assert {part["state"] for part in facts["parts"]} == {"healthy"}
     status, page = ask(facts["page"])
@@ -293,6 +293,7 @@ def toys(place, tmp_path, monkeypatch):
 
 
 def test_promotions_go_on_over_a_killed_database_and_a_cut_store(place, toys):
+    needs_postgresql()
     told = [toys.promote("a")]
     late, database = toys.judged("b"), place.up.pid("postgres")
 
@@ -346,5 +347,5 @@ def test_it_ends_in_order_with_code_0_and_leaves_nothing(place):
     port = int(place.up.facts["page"].rstrip("/").rpartition(":")[2])
     with closing(socket.socket()) as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    log = (place.up.home.path / ".nocturne" / "up" / "logs" / "postgres.log").read_text()
-    assert log.rstrip().endswith("database system is shut down")
+    log = place.up.home.path / ".nocturne" / "up" / "logs" / "postgres.log"
+    assert not log.exists() or log.read_text().rstrip().endswith("database system is shut down")
