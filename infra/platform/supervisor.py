@@ -27,7 +27,7 @@ from infra.platform.processes import HOME_MARK, PART_MARK, Left
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 START_SECONDS = 600.0  # first start of a server on a busy machine: it makes its tables
 SILENCE_SECONDS = 120.0  # a server may be slow while candidates train on all cores
@@ -193,7 +193,7 @@ class Watched:
         assert self.process is not None  # noqa: S101 - it was just started
         began = well = asked = time.monotonic()
         met = False
-        while not self._ending.wait(TICK_SECONDS * 2):
+        while not self._ending.wait(TICK_SECONDS):
             code = self.process.poll()
             if code is not None:
                 return f"ended with code {code}" if code >= 0 else f"died of signal {-code}"
