@@ -168,12 +168,11 @@ def table(results: list[dict[str, Any]]) -> str:
     for name, dataset in DATASETS.items():
         of_set = [result for result in results if result["dataset"] == name]
         plain = next((result["linear"] for result in of_set if result["linear"]), {})
-        ours = [interval([r["test"][m] for r in of_set]) for m in (dataset.metric, "macro_f1")]
         promoted = sum(result["outcome"] == "promoted" for result in of_set)
         last = max((result["date"] for result in of_set), default="")
         cells = [
             f"{name} ({dataset.metric})",
-            " / ".join(ours) if of_set else "not run",
+            _ours(of_set, dataset.metric) if of_set else "not run",
             f"{len(of_set)}, {promoted} promoted, {last}" if of_set else "0",
             " / ".join(f"{value:.3f}" for value in dataset.article),
             *(_both(plain.get(model), dataset.metric) for model in LINEAR),
@@ -181,6 +180,10 @@ def table(results: list[dict[str, Any]]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _ours(results: list[dict[str, Any]], metric: str) -> str:
+    return " / ".join(interval([r["test"][m] for r in results]) for m in (metric, "macro_f1"))
 
 
 def _both(scores: dict[str, float] | None, metric: str) -> str:
