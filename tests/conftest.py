@@ -19,11 +19,12 @@ settings.load_profile("same" if os.environ.get("CI") else "patient")
 # The longest files begin, so that no worker waits at the end for another's last file.
 LONGEST_FIRST = (
     "faults/test_killed_nights.py",
+    "flows/test_first_night.py",
+    "real/test_real_nights.py",
     "integration/test_scheduled_night.py",
-    "real",
+    "integration/test_register.py",
     "integration/test_serving.py",
     "integration/test_platform.py",
-    "flows/test_first_night.py",
     "contracts/test_train_stage.py",
     "flows/test_demonstration.py",
     "integration",

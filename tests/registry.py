@@ -1,6 +1,9 @@
 """A registry of toy versions on a real SQLite store, and the code MLflow would serve them with."""
 
+import shutil
+import sqlite3
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +95,19 @@ class Toys:
         """Versions in Production, and where the alias points."""
         serving = [v.version for v in self.registry.versions(self.name) if v.stage == "Production"]
         return serving, self.registry.aliases(self.name).get("champion")
+
+
+def moved(toys, folder):
+    """The same versions and runs in a folder of their own, which MLflow's rows name instead."""
+    shutil.copytree(toys.folder, folder)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        tables = "select name from sqlite_master where type = 'table'"
+        for (table,) in database.execute(tables).fetchall():
+            for _, column, kind, *_ in database.execute(f"pragma table_info({table})").fetchall():
+                if kind.startswith(("VARCHAR", "TEXT")):
+                    change = f'update {table} set "{column}" = replace("{column}", ?, ?)'
+                    database.execute(change, (str(toys.folder), str(folder)))
+    return Toys(folder, f"sqlite:///{folder / 'mlflow.db'}")
 
 
 def asked(request=None, *, person=False):

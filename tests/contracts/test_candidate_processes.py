@@ -66,7 +66,7 @@ def trained(prepared, tmp_path_factory):
         job(prepared, out, "other", seed=5, architecture=LSTM),
         job(prepared, out, "as-it-was", training=UNCALIBRATED),
         job(prepared, out, "folded", folds=3, resampling="random_over"),
-        job(prepared, out, "together", folds=2, fold_ensemble=True, architecture=LSTM),
+        job(prepared, out, "together", folds=3, fold_ensemble=True, architecture=LSTM),
         job(
             prepared, out, "misspelt", architecture={"name": "stacked_lstm", "options": {"unit": 4}}
         ),
@@ -141,7 +141,7 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     rows = Examples.joined([Examples.load(prepared / split) for split in ("train", "validation")])
     test = Examples.load(prepared / "test")
     of_folds, out_of_fold = [], np.zeros((120, 3), np.float32)
-    parts = folds(rows.labels, None, 2, seed=4)
+    parts = folds(rows.labels, None, 3, seed=4)
     for number, (_, held) in enumerate(parts, 1):
         model = saved.load(folder / "folds" / str(number) / "model.keras")
         of_folds.append(answers(model, test))
@@ -154,8 +154,8 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     assert np.ptp(of_folds, axis=0).max() > 1e-3
     own = answers(saved.load(folder / "model.keras"), Examples.load(prepared / "validation"))
     np.testing.assert_allclose(np.load(folder / "golden_probabilities.npy"), own, atol=1e-6)
-    assert len(together.folds) == 2
-    assert sum(before for before, _ in together.class_counts.values()) == 60
+    assert len(together.folds) == 3
+    assert sum(before for before, _ in together.class_counts.values()) == 80
 
 
 def test_a_candidate_that_cannot_work_says_why_and_stops_nobody(trained):

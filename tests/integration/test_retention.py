@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from model_registry.runs import Runs
 from tasks.config import ConfigError
 from tasks.lease import NightRunning, holding
 from tests.faults.invariants import violations
-from tests.registry import asked
+from tests.registry import Toys, asked, moved
 from tests.retained import keys, later, past, pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +34,40 @@ cleaning.clean(pipeline(nights=1, versions=1, live_days=1), by="tests",
 """
 
 
-@pytest.fixture
-def home(toys, monkeypatch):
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory, empty_store):
+    """A home with the nights of `ENDS` behind it, and what each left."""
+    folder = tmp_path_factory.mktemp("lived")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    toys = Toys(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    return toys, past(toys, *ENDS)
+
+
+def entered(toys, monkeypatch):
+    """The home of the settings until the test ends, and sound then."""
     monkeypatch.setenv("NOCTURNE_HOME", str(toys.folder))
     monkeypatch.setenv("NOCTURNE_MLFLOW_URL", toys.uri)
     yield toys
     assert violations(toys.ledger, toys.mirror, toys.unfit) == []
     assert toys.promotions().audit() == ()
+
+
+@pytest.fixture
+def young(toys, monkeypatch):
+    """A home without a night."""
+    yield from entered(toys, monkeypatch)
+
+
+@pytest.fixture
+def home(tmp_path, lived, monkeypatch):
+    """A copy of the one that lived."""
+    yield from entered(moved(lived[0], tmp_path / "home"), monkeypatch)
+
+
+@pytest.fixture
+def made(lived):
+    """What each night of `home` left."""
+    return lived[1]
 
 
 def deleted(found):
@@ -71,8 +99,7 @@ def rest_is_as_needed(home, made):
     assert left == {one.run for one in needed} | {made[-1].run}
 
 
-def test_what_goes_is_said_first_then_goes_and_a_second_time_there_is_nothing(home):
-    made = past(home, *ENDS)
+def test_what_goes_is_said_first_then_goes_and_a_second_time_there_is_nothing(home, made):
     before = keys(home)
     told = cleaning.clean(POLICY, dry_run=True, now=later(home))
     assert keys(home) == before
@@ -88,7 +115,6 @@ def test_what_goes_is_said_first_then_goes_and_a_second_time_there_is_nothing(ho
 
 
 def test_the_previous_champion_is_gone_back_to(home):
-    past(home, *ENDS)
     cleaning.clean(POLICY, by="tests", now=later(home))
     home.registry.fetch("toys", "5", home.folder / "fetched")
     assert home.promotions().rollback(asked()).version == "4"
@@ -96,7 +122,6 @@ def test_the_previous_champion_is_gone_back_to(home):
 
 
 def test_a_pruned_version_is_told_of_and_neither_gone_back_to_nor_promoted(home):
-    past(home, *ENDS)
     cleaning.clean(POLICY, by="tests", now=later(home))
     promotions = home.promotions()
     with pytest.raises(RegistryError, match="rollback to v1: retention pruned it"):
@@ -118,7 +143,6 @@ def test_a_pruned_version_is_told_of_and_neither_gone_back_to_nor_promoted(home)
 
 
 def test_a_night_trained_again_registers_a_pruned_bundle_as_a_new_version(home):
-    past(home, *ENDS)
     cleaning.clean(POLICY, by="tests", now=later(home))
     again = home.add("night-2")
     assert again.version == "7"
@@ -126,36 +150,33 @@ def test_a_night_trained_again_registers_a_pruned_bundle_as_a_new_version(home):
 
 
 def test_nothing_young_is_deleted(home):
-    past(home, *ENDS)
     assert cleaning.clean(POLICY, by="tests")["deleted"] == 0
     assert home.promotions().state().pruned == {}
 
 
 def test_a_generous_policy_keeps_all(home):
-    past(home, *ENDS)
     policy = pipeline(nights=30, live_days=10_000)
     assert cleaning.clean(policy, by="tests", now=later(home))["deleted"] == 0
 
 
-def test_a_running_night_is_left_alone_and_so_is_retention_that_runs(home):
-    past(home, "promote", "promote", "promote")
-    storage, before = LocalStorage(home.folder / "store"), keys(home, "snapshots/")
+def test_a_running_night_is_left_alone_and_so_is_retention_that_runs(young):
+    past(young, "promote", "promote", "promote")
+    storage, before = LocalStorage(young.folder / "store"), keys(young, "snapshots/")
     day = datetime.now(UTC).date()
     with (
         holding("toys", day, storage),
         pytest.raises(NightRunning, match=r"night .* is still running"),
     ):
-        cleaning.clean(POLICY, by="tests", now=later(home))
-    assert keys(home, "snapshots/") == before
+        cleaning.clean(POLICY, by="tests", now=later(young))
+    assert keys(young, "snapshots/") == before
     with (
         holding("toys", day, storage, doing="retention"),
         pytest.raises(NightRunning, match="nocturne gc is still running"),
     ):
-        cleaning.clean(POLICY, by="tests", now=later(home))
+        cleaning.clean(POLICY, by="tests", now=later(young))
 
 
-def test_killed_after_any_deletion_it_goes_on_the_next_time(home):
-    made = past(home, *ENDS)
+def test_killed_after_any_deletion_it_goes_on_the_next_time(home, made):
     code = KILLED.format(now=later(home).isoformat())
     environment = {**os.environ, "NOCTURNE_FAILPOINT": "between_deletions:kill"}
     left = deleted(cleaning.clean(POLICY, dry_run=True, now=later(home)))
@@ -170,8 +191,7 @@ def test_killed_after_any_deletion_it_goes_on_the_next_time(home):
     rest_is_as_needed(home, made)
 
 
-def test_killed_inside_the_deletion_of_a_version_it_is_finished(home):
-    made = past(home, *ENDS)
+def test_killed_inside_the_deletion_of_a_version_it_is_finished(home, made):
     version = home.registry.version("toys", "1")
     found = cleaning._Look(POLICY, later(home)).unneeded
     home.promotions().prune(found, asked())
@@ -182,7 +202,6 @@ def test_killed_inside_the_deletion_of_a_version_it_is_finished(home):
 
 
 def test_a_night_ends_with_it_where_the_policy_says_so_and_does_not_fail_by_it(home, monkeypatch):
-    past(home, *ENDS)
     day = datetime.now(UTC).date()
     cleaning.after_night(POLICY, day, lambda: None)
     assert keys(home, "requests/") != []
@@ -205,12 +224,12 @@ class Later(datetime):
         return later(None)
 
 
-def test_the_verb_answers_as_the_others_do(home, tmp_path):
+def test_the_verb_answers_as_the_others_do(young, tmp_path):
     from typer.testing import CliRunner
 
     from flows.cli import app
 
-    past(home, "promote")
+    past(young, "promote")
     conf = tmp_path / "toys.yaml"
     content = POLICY.model_dump(mode="json", include={"name", "source", "columns", "candidates"})
     conf.write_text(json.dumps(content))
@@ -221,5 +240,5 @@ def test_the_verb_answers_as_the_others_do(home, tmp_path):
     assert {row["kind"]: row["kept"] for row in told["kinds"]}["versions"] == 1
     table = CliRunner().invoke(app, ["gc", str(conf), "--dry-run"])
     assert "would go" in table.stdout
-    with holding("toys", datetime.now(UTC).date(), LocalStorage(home.folder / "store")):
+    with holding("toys", datetime.now(UTC).date(), LocalStorage(young.folder / "store")):
         assert CliRunner().invoke(app, ["gc", str(conf)]).exit_code == 3

@@ -22,7 +22,8 @@ from infra.settings import Settings
 from infra.storage import open_storage
 from tasks import reference_rows
 from tests import live_days
-from tests.command_line import SMALL_PIPELINE, home_in
+from tests.command_line import home_in
+from tests.faults.nights import TINY
 from tests.servers import free_port, running, stop
 
 
@@ -76,7 +77,7 @@ def team(tmp_path_factory, empty_store):
 def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
     """Due every minute, so that a machine that is slow to start the schedule misses nothing."""
     conf = team.write(
-        {**SMALL_PIPELINE, "candidates": SMALL_PIPELINE["candidates"][1:]},
+        {**TINY, "name": "small", "candidates": TINY["candidates"][1:]},
         gates=["finite"],
         schedule={"cron": "* * * * *", "timezone": "UTC"},
         monitoring={"alarm_after": {"k": 1, "of": 1}, "min_rows": 20},

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -142,11 +143,12 @@ def test_a_store_that_stays_locked_is_busy_and_the_night_goes_on(toys, tmp_path,
     caplog.set_level(logging.WARNING)
     runs = SpooledRuns(Runs(toys.uri, "tickets"), tmp_path / "spool.jsonl")
     run = runs.start("night")
-    with locked(toys.folder / "mlflow.db"):
-        with pytest.raises(RegistryUnreachable, match="registry busy"):
-            runs.runs.log_metrics(run, {"macro_f1": 0.6})
+    with locked(toys.folder / "mlflow.db"), ThreadPoolExecutor(1) as beside:
+        refused = beside.submit(runs.runs.log_metrics, run, {"macro_f1": 0.6})  # waits as long
         runs.log_metrics(run, {"macro_f1": 0.7})
         assert runs.waiting
+        with pytest.raises(RegistryUnreachable, match="registry busy"):
+            refused.result()
     runs.replay()
     assert runs.runs.client.get_run(run).data.metrics == {"macro_f1": 0.7}
 

@@ -39,21 +39,33 @@ def questions(folder):
     return ["questions.csv", *OFFICIAL, "--text", "text"]
 
 
+SOURCES = (speakers, questions)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """One for all of them: the databases of a home are made but once."""
     return home_in(tmp_path_factory.mktemp("real"))
 
 
+@pytest.fixture(scope="module")
+def drafts(home):
+    """What `init` answers to each set, by the name of what names its files and columns."""
+    asked = [
+        ("init", *source(home.path), "--name", source.__name__, "--json") for source in SOURCES
+    ]
+    told = home.one_after_another(*asked)
+    return {source.__name__: answer for source, answer in zip(SOURCES, told, strict=True)}
+
+
 @pytest.mark.parametrize(
-    ("drafted", "test_rows", "epochs", "folds", "bar"),
-    [(speakers, 370, 12, 2, 0.85), (questions, 500, 5, 0, 0.6)],
+    ("name", "test_rows", "epochs", "folds", "bar"),
+    [("speakers", 370, 12, 2, 0.85), ("questions", 500, 5, 0, 0.6)],
 )
 def test_a_drafted_pipeline_promotes_a_model_that_has_learnt(
-    drafted, test_rows, epochs, folds, bar, home
+    name, test_rows, epochs, folds, bar, home, drafts
 ):
-    name = drafted.__name__
-    begun = home.nocturne("init", *drafted(home.path), "--name", name, "--json")
+    begun = drafts[name]
     assert begun.code == 0, begun.out + begun.err
     night = home.nocturne("retrain", _shortened(home, begun, epochs, folds), "--json")
     assert night.code == 0, night.out + night.err
