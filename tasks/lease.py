@@ -115,8 +115,9 @@ class Lease:
         )
 
     def note(self, **facts: Any) -> None:
-        """Write something into the lease, and the time."""
+        """Write something into the lease, and the time; raises as `check` does."""
         with self._lock:
+            self.check()
             self.held = self.held.model_copy(update={**facts, "beat": time.time()})
             _write(self.held, self._storage)
 
@@ -124,7 +125,6 @@ class Lease:
         """Give signs of life until the lease ends or is lost."""
         while not self._over.wait(self.held.lasts / BEATS):
             try:
-                self.check()
                 self.note()
             except LeaseLost:
                 return
@@ -135,7 +135,6 @@ class Lease:
         """Say how the night ended, unless it is no longer this process' own."""
         self._over.set()
         try:
-            self.check()
             self.note(ended=how)
         except (LeaseLost, StorageError) as error:
             logger.warning("lease not ended: %s", error)

@@ -149,6 +149,8 @@ def test_a_process_declared_dead_does_not_bring_itself_back_to_life(storage):
         lease.bury(zombie.held, storage)
         with pytest.raises(LeaseLost):
             zombie.check()
+        with pytest.raises(LeaseLost):
+            zombie.note(registered="7")
     assert lease.latest("toy", storage).ended == "died"
 
 

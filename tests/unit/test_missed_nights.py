@@ -7,6 +7,7 @@ import pytest
 
 from flows import missed
 from infra.local import LocalStorage
+from infra.storage import AlreadyExists
 from tasks import nights
 from tasks.config import Schedule
 from tasks.references import Night
@@ -86,6 +87,25 @@ def storage(tmp_path):
 def recorded(storage, day, outcome, **facts):
     night = Night(pipeline="toy", logical_date=day, outcome=outcome, reason="", **facts)
     nights.save(night, storage, lease=1)
+
+
+def test_the_record_of_the_highest_lease_counts_and_one_of_earlier_versions_where_it_is_alone(
+    storage,
+):
+    night = {"pipeline": "toy", "logical_date": "2026-03-08", "outcome": "failed"}
+    earlier = Night(**night, reason="of a version that knew no leases")
+    storage.put("nights/toy/2026-03-08.json", earlier.model_dump_json().encode())
+    recorded(storage, "2026-03-07", "kept")
+    day = date(2026, 3, 8)
+    assert nights.load("toy", day, storage) == earlier
+    for lease in (10, 9):
+        nights.save(Night(**night, reason=f"of lease {lease}"), storage, lease=lease)
+    assert nights.load("toy", day, storage).reason == "of lease 10"
+    assert nights.load("toy", date(2026, 3, 9), storage) is None
+    with pytest.raises(AlreadyExists):
+        nights.save(earlier, storage, lease=9)
+    assert nights.recorded("toy", storage) == ["2026-03-07", "2026-03-08"]
+    assert [n.reason for n in nights.recent("toy", storage)] == ["of lease 10", ""]
 
 
 ASKED = {"data_digest": "rows", "settings_digest": "settings"}
