@@ -8,7 +8,7 @@ import gc
 def rarely() -> None:
     """Look less often, in a process that is about to import large libraries.
 
-    Importing MLflow, Prefect or Keras makes a million objects that stay, and every look goes
-    through them: up to a seventh of the seconds that importing takes.
+    Importing MLflow, Prefect or Keras makes very many objects that stay, and each look at the
+    oldest of them goes through all again.
     """
     gc.set_threshold(20_000, 20, 20)

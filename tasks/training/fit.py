@@ -97,7 +97,6 @@ def fit(
     pupil = taught(model)
     planned = settings.epochs * len(batches)
     pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))
-    pupil.optimizer.build(pupil.trainable_variables)  # or Keras traces the step a second time
 
     def measure() -> tuple[float, float]:
         answers = probabilities(model, validation.inputs, batches_of=batches_of, pad_to=pad_to)
@@ -125,6 +124,7 @@ def _run(
     model: keras.Model, batches: Batches, beside: list[Any], *, epochs: int, resume: Path | None
 ) -> None:
     """Keras' own `fit`, after the last epoch that `resume` keeps."""
+    model.optimizer.build(model.trainable_variables)  # or Keras traces the step a second time
     first = 0
     if resume is not None:
         beside = [*beside, keeper := Resume(resume, beside, epochs=epochs)]

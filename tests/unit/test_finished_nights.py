@@ -1,0 +1,60 @@
+"""A night that is over is answered from its record; a dead one of the pipeline is found first."""
+
+from datetime import datetime
+
+import pytest
+
+from flows.cli import _finished
+from infra.settings import Settings
+from infra.storage import open_storage
+from tasks import lease, nights
+from tasks.config import Pipeline
+from tasks.lease import holding
+from tasks.references import Night
+
+DAY = datetime(2026, 3, 1)
+PIPELINE = Pipeline.model_validate(
+    {
+        "name": "toy",
+        "source": {"reader": "synthetic"},
+        "columns": {"label": "topic", "text": "text"},
+        "candidates": [{"name": "a", "architecture": "averaged_embeddings"}],
+    }
+)
+
+
+@pytest.fixture
+def storage(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOCTURNE_HOME", str(tmp_path))
+    return open_storage(Settings())
+
+
+def recorded(storage, outcome):
+    night = Night(pipeline="toy", logical_date="2026-03-01", outcome=outcome, reason="so it was")
+    nights.save(night, storage)
+    return night
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "kept", "skipped"])
+def test_the_record_of_a_night_that_is_over_is_the_answer(storage, outcome):
+    assert _finished(PIPELINE, DAY) is None
+    night = recorded(storage, outcome)
+    assert _finished(PIPELINE, DAY) == night
+    assert _finished(PIPELINE, DAY.replace(day=2)) is None
+
+
+def test_a_night_that_failed_is_run_again(storage):
+    recorded(storage, "failed")
+    assert _finished(PIPELINE, DAY) is None
+
+
+def test_a_dead_night_of_the_pipeline_is_found_by_the_flow_first(storage):
+    night = recorded(storage, "kept")
+    with holding("toy", DAY.date(), storage) as held:
+        mine = held.held
+    assert _finished(PIPELINE, DAY) == night
+    dead = mine.model_copy(update={"number": 7, "ended": None, "pid": 2**22 + 1})
+    lease._write(dead, storage)
+    assert _finished(PIPELINE, DAY) is None
+    lease.bury(dead, storage)
+    assert _finished(PIPELINE, DAY) == night
