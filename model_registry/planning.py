@@ -73,7 +73,17 @@ def verdict(kind: Literal["kept", "proposed"], state: State, judged: Judged, ask
 
 
 def rejection(state: State, version: str, asked: Asked) -> Draft:
-    """A person's no to what waits."""
+    """A person's no to what waits.
+
+    Raises:
+        RegistryError: an earlier yes is under way; whoever comes next would finish it.
+    """
+    pending = state.pending
+    if pending is not None and pending.target and pending.target.version == version:
+        raise RegistryError(
+            f"reject v{version}: entry {pending.number} ({pending.action} by {pending.by}) already "
+            "brings it into Production; `nocturne rollback` turns that back"
+        )
     judged = Judged(version, state.proposals[version].digest, state.champion)
     body = {"about": state.proposals[version].number}
     return replace(_drafted("rejected", state, judged, asked, body), request=asked.request)

@@ -123,7 +123,11 @@ class Promotions:
         )
 
     def reject(self, asked: Asked, version: str | None = None) -> Outcome:
-        """A person's no: the version is not promoted by itself any more."""
+        """A person's no: the version is not promoted by itself any more.
+
+        Raises:
+            RegistryError: it does not wait, several do, or an earlier yes is under way.
+        """
 
         def plan(state: State) -> Draft:
             return planning.rejection(state, _waiting(state, version), asked)

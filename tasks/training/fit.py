@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from tasks.config import Training
 from tasks.ragged import Examples
-from tasks.training import callbacks, convolutions, linear
+from tasks.training import callbacks
 from tasks.training.batches import Batches, BatchesOf, PadTo, probabilities
 from tasks.training.budget import passes_an_epoch
 from tasks.training.errors import TrainingError
-from tasks.training.members import loss, taught
+from tasks.training.members import loss, solve, taught
 from tasks.training.optimizers import optimizer
 from tasks.training.resuming import Resume
 
@@ -92,8 +92,7 @@ def fit(
         batches_of=batches_of,
         pad_to=pad_to,
     )
-    linear.solve(model, train, validation, weights)
-    convolutions.solve(model, train, validation, weights, seed=seed)
+    solve(model, train, validation, weights, seed=seed)
     pupil = taught(model)
     planned = settings.epochs * len(batches)
     pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))

@@ -1,11 +1,37 @@
-"""How a model that averages its members is taught: each member by its own errors."""
+"""How a model that averages its members is taught: each by its own errors, some at once."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+
+from tasks.ragged import Examples
+from tasks.training import convolutions, linear
+
+
+def solve(
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    weights: NDArray[np.float32] | None,
+    *,
+    seed: int,
+) -> None:
+    """Give the members that no gradient moves their weights; nothing happens where there is none.
+
+    Args:
+        model: As a builder made it.
+        train: Rows to solve for.
+        validation: Rows that choose the penalties.
+        weights: Of each train row, `(rows,)`; None weighs all alike.
+        seed: Of what is drawn at random.
+    """
+    linear.solve(model, train, validation, weights)
+    convolutions.solve(model, train, validation, weights, seed=seed)
 
 
 def taught(model: keras.Model) -> keras.Model:

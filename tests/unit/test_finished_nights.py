@@ -31,7 +31,7 @@ def storage(tmp_path, monkeypatch):
 
 def recorded(storage, outcome):
     night = Night(pipeline="toy", logical_date="2026-03-01", outcome=outcome, reason="so it was")
-    nights.save(night, storage)
+    nights.save(night, storage, lease=1)
     return night
 
 

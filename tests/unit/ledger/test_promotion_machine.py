@@ -115,7 +115,8 @@ class NightsThatMayDie(RuleBasedStateMachine):
 
     @rule(fault=faults, yes=st.booleans(), data=st.data())
     def answer_a_proposal(self, fault, yes, data):
-        waiting = sorted(self.place.promotions().state().proposals)
+        before = self.place.promotions().state()
+        waiting = sorted(before.proposals)
         if not waiting:
             return
         version = data.draw(st.sampled_from(waiting))
@@ -126,6 +127,9 @@ class NightsThatMayDie(RuleBasedStateMachine):
                 self.barred.add(version)
         except (PromotionLost, PromotionRefused):
             assert yes
+        except RegistryError:  # a yes before this no is under way
+            assert not yes
+            assert before.pending.target.version == version
         if yes and self.champion and self.champion.version == version:
             self.barred.discard(version)
 

@@ -7,7 +7,7 @@ from model_registry import planning
 from model_registry.errors import PromotionLost, RegistryError, RegistryUnreachable
 from model_registry.protocol import Judged, PromotionRefused
 from tests.faults.invariants import violations
-from tests.faults.promoting import FACTS, Place, Points, asked, fails
+from tests.faults.promoting import FACTS, Died, Place, Points, asked, dies, fails
 
 
 @pytest.fixture(autouse=True)
@@ -498,6 +498,18 @@ def test_a_rejection_is_recorded_without_mlflow(place):
     place.promotions().propose(place.judged("2"), asked())
     place.mirror.set_down(True)
     assert place.promotions().reject(asked()).kind == "rejected"
+
+
+def test_a_no_that_comes_after_a_yes_is_refused_also_while_the_yes_is_unfinished(place):
+    place.promoted("1")
+    place.promotions().propose(place.judged("2"), asked())
+    points = Points(1, dies, frozenset({"set_stage"}))
+    with pytest.raises(Died):
+        place.promotions(points).approve(asked())
+    with pytest.raises(RegistryError, match=r"reject v2: entry 4 \(approve by tests\) already"):
+        place.promotions().reject(asked())
+    assert place.promotions().rollback(asked()).version == "1"
+    assert set(place.promotions().state().barred) == {"2"}
 
 
 def test_an_approval_that_comes_too_late_is_lost(place):

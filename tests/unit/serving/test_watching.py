@@ -19,7 +19,9 @@ from tasks import live_inputs, shadow_findings
 from tasks.ragged import Ragged
 from tasks.serving_config import Serving
 
-TODAY = datetime.now(UTC).date()
+
+def today():
+    return datetime.now(UTC).date()
 
 
 class Fixed:
@@ -53,7 +55,7 @@ def logged(store, serving, rows, engine=None):
     for row in rows:
         log.offer([row], engine.answer([row]))
     asyncio.run(log.flush())
-    return live_inputs.read(store, "toys", TODAY).to_pylist()
+    return live_inputs.read(store, "toys", today()).to_pylist()
 
 
 def test_rows_are_kept_with_what_was_answered(store):
@@ -82,9 +84,9 @@ def test_rows_count_for_the_day_that_their_request_names(store):
     for text, named in (("late", day), ("prompt", None)):
         log.offer([text], engine.answer([text]), named)
     asyncio.run(log.flush())
-    found = {at: live_inputs.read(store, "toys", at).to_pylist() for at in (day, TODAY)}
+    found = {at: live_inputs.read(store, "toys", at).to_pylist() for at in (day, today())}
     assert [row["text"] for row in found[day]] == ["late"]
-    assert [row["text"] for row in found[TODAY]] == ["prompt"]
+    assert [row["text"] for row in found[today()]] == ["prompt"]
 
 
 def test_a_store_that_takes_nothing_costs_only_the_rows(tmp_path):
