@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,54 +126,34 @@ def retrain(
 
 
 def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
+    from flows import missed
     from infra.settings import Settings
-    from infra.temporary_prefect import temporary_prefect
+    from infra.storage import open_storage
+    from infra.temporary_prefect import LOG, temporary_prefect
 
-    finished = None if force else _finished(pipeline, day)
+    settings, date = Settings(), day.date() if day else None
+    finished = None if force else missed.finished(pipeline, date, open_storage(settings))
     if finished is not None:
         return finished
-    until_prefect_answers = temporary_prefect(Settings())
+    until_prefect_answers = temporary_prefect(settings)
     from prefect.exceptions import PrefectHTTPStatusError  # meanwhile: importing it takes long
 
     from flows import retraining
+    from tasks.datasets.errors import DataError
     from tasks.lease import LeaseLost, NightRunning
 
     until_prefect_answers()
     try:
-        with console.told_once(retraining.NightFailed, NightRunning, LeaseLost):
-            return retraining.retrain(pipeline, day.date() if day else None, force=force)
+        with console.told_once(retraining.NightFailed, DataError, NightRunning, LeaseLost):
+            return retraining.retrain(pipeline, date, force=force)
     except retraining.NightFailed as failure:
         return failure.night
     except PrefectHTTPStatusError as error:
         raise RuntimeError(
-            f"Prefect's server answered {error.response.status_code}: its log says why (embedded, "
-            "that is above; a full disk, for one); `nocturne doctor` looks at all a night needs"
+            f"Prefect's server answered {error.response.status_code}: its log says why (a full "
+            f"disk, for one; that of a run's own server is {settings.home / LOG}); `nocturne "
+            "doctor` looks at all a night needs"
         ) from None
-
-
-def _finished(pipeline: Pipeline, day: datetime | None) -> Night | None:
-    """The record of a night that is over; None where it is not, or where a dead one is unburied.
-
-    The flow would find the same, but by way of Prefect, which takes seconds to begin.
-    """
-    import logging
-    import time
-
-    from flows.missed import logical_day
-    from infra.settings import Settings
-    from infra.storage import open_storage
-    from tasks import lease, nights
-
-    storage = open_storage(Settings())
-    date = day.date() if day else logical_day(datetime.now(UTC), pipeline.schedule)
-    found = nights.load(pipeline.name, date, storage)
-    if found is None or found.outcome == "failed":
-        return None
-    if lease.dead(pipeline.name, storage, time.time()):
-        return None
-    said = "night %s is finished: %s; nothing to do"
-    logging.getLogger("flows").info(said, date, found.reason)
-    return found
 
 
 def _code_of(night: Night) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from infra.orchestration import prefect_headers
+from infra.orchestration import prefect_runs
 from infra.settings import Settings
 from infra.storage import Storage, StorageError, open_storage
 from tasks.config import Pipeline
@@ -241,9 +239,4 @@ def _asked(url: str, name: str) -> list[dict[str, Any]]:
         "sort": "EXPECTED_START_TIME_ASC",
         "limit": 50,
     }
-    request = urllib.request.Request(  # noqa: S310 - the address the user set
-        f"{url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-        runs: list[dict[str, Any]] = json.load(response)
-    return runs
+    return prefect_runs(url, query)

@@ -2,11 +2,15 @@
 
 # no `from __future__ import annotations`: imported by a flow module
 import asyncio
+import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tasks.config import Schedule
+from infra.storage import Storage
+from tasks import lease, nights
+from tasks.config import Pipeline, Schedule
+from tasks.references import Night
 
 MOST = 366  # nights that one run stands for
 
@@ -18,6 +22,23 @@ def logical_day(scheduled: datetime, schedule: Schedule) -> date:
     winter: one date a year would come twice, and one never.
     """
     return local_day(scheduled, schedule.timezone)
+
+
+def finished(pipeline: Pipeline, day: date | None, storage: Storage) -> Night | None:
+    """The record of a night that is over, before Prefect is imported, which takes seconds.
+
+    Args:
+        pipeline: Its name and schedule.
+        day: The logical date; None: today's.
+        storage: Holds records and leases.
+
+    Returns:
+        None where the night is to run, or where one that died is to be found by the flow first.
+    """
+    if lease.dead(pipeline.name, storage, time.time()):
+        return None
+    today = logical_day(datetime.now(UTC), pipeline.schedule)
+    return nights.finished(pipeline.name, day or today, storage)
 
 
 def local_day(moment: datetime, timezone: str) -> date:

@@ -1,14 +1,12 @@
 """Nights that died without a word: found by their leases, and marked wherever they seem to run."""
 
 # no `from __future__ import annotations`: imported by a flow module
-import json
 import logging
 import time
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.orchestration import prefect_headers, stop_orphans
+from infra.orchestration import prefect_runs, stop_orphans
 from infra.settings import Settings
 from infra.storage import Storage
 from model_registry.errors import RegistryError
@@ -90,12 +88,8 @@ def _crash_strays(pipeline: str, settings: Settings) -> None:
         },
         "limit": 1,
     }
-    request = urllib.request.Request(  # noqa: S310 - the address the user set
-        f"{settings.prefect_url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
-    )
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            found = json.load(response)
+        found = prefect_runs(settings.prefect_url, query)
     except (OSError, ValueError):
         return  # who asks is told by others that Prefect is away
     if found:

@@ -89,9 +89,8 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     )
     with held as lease, stoppable():
         reap(pipeline.name, settings, storage, own=lease.held)
-        finished = None if force else nights.load(pipeline.name, day, storage)
-        if finished is not None and finished.outcome != "failed":
-            logger.info("night %s is finished: %s; nothing to do", day, finished.reason)
+        finished = None if force else nights.finished(pipeline.name, day, storage)
+        if finished is not None:
             return finished
         skipped = None
         if logical_date is None and deployment.id is not None:  # nobody started it by hand

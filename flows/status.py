@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.request
 from datetime import UTC, date, datetime
 from typing import Any
 
 from flows.reaping import reap
-from infra.orchestration import prefect_headers
+from infra.orchestration import prefect_runs
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from model_registry.planning import named
@@ -132,12 +130,8 @@ def _served(pipeline: Pipeline, settings: Settings) -> str:
         "sort": "EXPECTED_START_TIME_ASC",
         "limit": 1,
     }
-    request = urllib.request.Request(  # noqa: S310 - the address the user set
-        f"{url}/flow_runs/filter", json.dumps(query).encode(), prefect_headers()
-    )
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            runs = json.load(response)
+        runs = prefect_runs(url, query)
     except OSError as error:
         return f"Prefect at {url} does not answer: {error}"
     if not runs:

@@ -17,6 +17,7 @@ from infra import collecting
 from infra.orchestration import prepare, stop, wait_until_healthy
 from infra.settings import Settings
 
+LOG = "prefect-server.log"  # below the home
 TEMPORARY = {  # of a Prefect server: no page, no services that look for late runs
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
@@ -42,7 +43,7 @@ def temporary_prefect(settings: Settings) -> Callable[[], None]:
     profiles = Path(os.environ["PREFECT_HOME"]) / "profiles.toml"
     if elsewhere or profiles.exists() or "prefect" in sys.modules:  # too late for variables
         return lambda: None
-    log = settings.home / "prefect-server.log"
+    log = settings.home / LOG
     with socket.create_server(("127.0.0.1", 0)) as door, log.open("ab") as output:
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what comes in inherits it
         server = subprocess.Popen(  # noqa: S603 (a fixed list of words)

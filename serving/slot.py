@@ -136,11 +136,7 @@ class Slot:
         if (
             known
             and known.final
-            and (known.digest, known.entry)
-            == (
-                champion.digest,
-                champion.since,
-            )
+            and (known.digest, known.entry) == (champion.digest, champion.since)
         ):
             return
         if time.monotonic() < self._not_before:
@@ -158,7 +154,20 @@ class Slot:
             if self.live is None:
                 await self._fall_back(f"v{champion.version} is refused: {told(error)}")
         else:
-            self._swap(champion, engine)
+            if await self._still_wanted(champion):
+                self._swap(champion, engine)
+            else:
+                logger.info("v%s is not wanted any more; it never answers", champion.version)
+                self._asked.set()
+
+    async def _still_wanted(self, champion: Champion) -> bool:
+        """Whether the ledger names what took a while to make ready; silent, it said so before."""
+        try:
+            state = await asyncio.wait_for(asyncio.to_thread(self._read), PATIENCE_SECONDS)
+        except Exception as error:
+            logger.warning("the ledger cannot be asked again: %s", told(error))
+            return True
+        return state.champion is not None and _same(state.champion, champion)
 
     async def _engine(self, champion: Champion) -> Engine:
         """A version loaded and warmed; what is damaged on this machine is fetched once more.
@@ -309,8 +318,8 @@ class Slot:
         return self._state
 
     def _is_live(self, champion: Champion) -> bool:
-        live = self.live
-        return live is not None and (live.version, live.digest) == (
-            champion.version,
-            champion.digest,
-        )
+        return self.live is not None and _same(self.live, champion)
+
+
+def _same(one: Engine | Champion, other: Champion) -> bool:
+    return (one.version, one.digest) == (other.version, other.digest)

@@ -7,6 +7,7 @@ and wakes up writes beside its heir's record, never over it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import date, datetime
 
@@ -14,11 +15,23 @@ from infra.storage import Storage
 from tasks.config import Schedule
 from tasks.references import Night
 
+logger = logging.getLogger(__name__)
+
 
 def load(pipeline: str, day: date, storage: Storage) -> Night | None:
     """The record of a night, or None where there is none."""
     keys = _keys(pipeline, storage, day.isoformat())
     return _read(keys[day.isoformat()], storage) if keys else None
+
+
+def finished(pipeline: str, day: date, storage: Storage) -> Night | None:
+    """The record of a night that is over and need not run again, and says so; else None."""
+    found = load(pipeline, day, storage)
+    if found is None or found.outcome == "failed":
+        return None
+    said = "night %s is finished: %s; nothing to do, --force runs it anew"
+    logger.info(said, day, found.reason)
+    return found
 
 
 def save(night: Night, storage: Storage, *, lease: int) -> None:

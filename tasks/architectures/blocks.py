@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import Any, NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ Tensor = Any
 KERNELS = (7, 5, 3)
 PAIRS = 1 << 15
 DILATIONS, LEVELS = (1, 2, 4, 8), 8  # of random convolutions, and of what they answer
+TAPS, HEAVY = 9, 3  # steps that such a kernel weighs, and those of them that it weighs most
 HASHED = 10_000  # ids of what training adds to vectors learnt before
 POOLINGS: dict[str, tuple[str, ...]] = {
     "all": ("max", "mean", "attention"),
@@ -221,9 +223,9 @@ def convolved_at_random(spec: InputSpec, classes: int) -> keras.Model:
     still = {"trainable": False, "use_bias": False, "padding": "same"}
     shares = [
         SharesAbove(LEVELS, name=f"shares_{dilation}")(
-            keras.layers.Conv1D(84, 9, dilation_rate=dilation, name=f"kernels_{dilation}", **still)(
-                steps
-            ),
+            keras.layers.Conv1D(
+                comb(TAPS, HEAVY), TAPS, dilation_rate=dilation, name=f"kernels_{dilation}", **still
+            )(steps),
             mask,
         )
         for dilation in DILATIONS

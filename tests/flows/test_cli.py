@@ -151,6 +151,15 @@ def test_the_command_itself_ends_with_the_code_of_what_it_did(home):
     assert answer.out == ""
 
 
+def test_a_night_whose_column_is_not_there_ends_in_words_and_no_traceback(home):
+    columns = {**SMALL_PIPELINE["columns"], "label": "topik"}
+    answer = home.nocturne("retrain", home.write(SMALL_PIPELINE, columns=columns))
+    assert answer.code == 3, answer.err
+    assert "Traceback" not in answer.out + answer.err
+    assert "'topik'" in answer.err + answer.out
+    assert "did you mean 'topic'" in " ".join((answer.out + answer.err).split())
+
+
 def test_help_names_every_verb_and_the_exit_codes(home):
     answer = home.nocturne("--help")
     assert answer.code == 0

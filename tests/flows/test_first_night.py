@@ -1,5 +1,6 @@
 """The whole night through the command line: embedded servers, real models, real registry."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -138,9 +139,14 @@ def test_a_night_that_died_before_its_record_was_written_finds_its_own_decision(
 
 def test_a_second_run_for_the_same_date_changes_nothing(first_night):
     asked = ("retrain", first_night.conf, "--date", "2026-03-01")
+    (record,) = (first_night.home.path / ".nocturne/store/nights/small/2026-03-01").iterdir()
+    before = record.read_bytes()
     again = first_night.home.nocturne(*asked, "--json")
     once_more = first_night.home.nocturne(*asked)
     assert (again.code, once_more.code) == (0, 0)
+    assert again.json == json.loads(before)
+    assert list(record.parent.iterdir()) == [record]
+    assert record.read_bytes() == before
     assert again.json["outcome"] == "promoted"
     assert "night 2026-03-01 is finished" in once_more.err
     assert "outcome: promoted" in once_more.out

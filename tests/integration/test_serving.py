@@ -1,5 +1,6 @@
 """One server over real bundles: protocols, limits, promotions under load, refusals, logs."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -20,8 +21,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from infra.local import LocalStorage
+from infra.settings import Settings
+from model_registry import signing
 from model_registry.asking import Judged
 from serving.limits import BODY_BYTES, DEADLINE_SECONDS
+from serving.metrics import Metrics
+from serving.places import Places
+from serving.slot import Slot
 from tasks import live_inputs, shadow_findings
 from tests.crowd import FUZZ, Crowd, against_the_ledger, moves
 from tests.live import NAME, NUMERIC, Asking, bodies, compile_here, live_in, same_graph
@@ -347,6 +353,35 @@ def test_a_version_that_fails_is_refused_and_recorded_and_the_old_one_serves_on(
     assert json.loads(store.get(key))["serving"] == "1"
     live.promote("2")
     assert wait_for(server, "2")["refused"] is None
+
+
+class Slow(Slot):
+    """Something happens to the ledger while a version is made ready."""
+
+    meanwhile = staticmethod(lambda: None)
+
+    async def _engine(self, champion):
+        engine = await super()._engine(champion)
+        self.meanwhile()
+        return engine
+
+
+def test_a_version_that_is_taken_back_while_it_is_made_ready_never_answers(live, server):
+    moved(live, server, "1")
+    settings = Settings(home=live.home, mlflow_url=live.toys.uri)
+    key = signing.public_key_of(settings.signing_key)
+    slot = Slow(NAME, LocalStorage(live.home / "store"), Places(live.serving), key, Metrics())
+    asyncio.run(slot.look())
+    assert slot.live.version == "1"
+    first = slot.live
+    live.promote("2")
+    slot.meanwhile = lambda: live.promote("1")
+    asyncio.run(slot.look())
+    assert slot.live is first
+    slot.meanwhile = None  # nothing is made ready any more
+    asyncio.run(slot.look())
+    assert (slot.live, slot.stale, slot.refused) == (first, None, None)
+    assert slot.since == live.toys.promotions().state().champion.since
 
 
 def bypass_fitness(live, version):

@@ -1,10 +1,10 @@
 """A night that is over is answered from its record; a dead one of the pipeline is found first."""
 
-from datetime import datetime
+from datetime import date
 
 import pytest
 
-from flows.cli import _finished
+from flows.missed import finished
 from infra.settings import Settings
 from infra.storage import open_storage
 from tasks import lease, nights
@@ -12,7 +12,7 @@ from tasks.config import Pipeline
 from tasks.lease import holding
 from tasks.references import Night
 
-DAY = datetime(2026, 3, 1)
+DAY = date(2026, 3, 1)
 PIPELINE = Pipeline.model_validate(
     {
         "name": "toy",
@@ -37,24 +37,24 @@ def recorded(storage, outcome):
 
 @pytest.mark.parametrize("outcome", ["promoted", "kept", "skipped"])
 def test_the_record_of_a_night_that_is_over_is_the_answer(storage, outcome):
-    assert _finished(PIPELINE, DAY) is None
+    assert finished(PIPELINE, DAY, storage) is None
     night = recorded(storage, outcome)
-    assert _finished(PIPELINE, DAY) == night
-    assert _finished(PIPELINE, DAY.replace(day=2)) is None
+    assert finished(PIPELINE, DAY, storage) == night
+    assert finished(PIPELINE, DAY.replace(day=2), storage) is None
 
 
 def test_a_night_that_failed_is_run_again(storage):
     recorded(storage, "failed")
-    assert _finished(PIPELINE, DAY) is None
+    assert finished(PIPELINE, DAY, storage) is None
 
 
 def test_a_dead_night_of_the_pipeline_is_found_by_the_flow_first(storage):
     night = recorded(storage, "kept")
-    with holding("toy", DAY.date(), storage) as held:
+    with holding("toy", DAY, storage) as held:
         mine = held.held
-    assert _finished(PIPELINE, DAY) == night
+    assert finished(PIPELINE, DAY, storage) == night
     dead = mine.model_copy(update={"number": 7, "ended": None, "pid": 2**22 + 1})
     lease._write(dead, storage)
-    assert _finished(PIPELINE, DAY) is None
+    assert finished(PIPELINE, DAY, storage) is None
     lease.bury(dead, storage)
-    assert _finished(PIPELINE, DAY) == night
+    assert finished(PIPELINE, DAY, storage) == night
