@@ -238,6 +238,7 @@ def night_table(night: Night, metric: str) -> None:
         "version": night.version and f"v{night.version} ({night.stage})",
         "champion before": night.champion_before and f"v{night.champion_before}",
         "probation": night.probation.reason if night.probation else None,
+        "search": night.tuned.reason if night.tuned else None,
         "report": night.report,
         "seconds": ", ".join(f"{step} {spent:.0f}" for step, spent in night.seconds.items()),
     }

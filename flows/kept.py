@@ -1,6 +1,7 @@
 """The steps of a night whose answers are kept, each with the question it answers."""
 
 # no `from __future__ import annotations`: imported by a flow module
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from tasks.references import (
     Validated,
 )
 from tasks.register import register, score_champion
-from tasks.steps import Steps
+from tasks.steps import Steps, digest_of
+from tasks.tune import tune
+from tasks.tuned import Tuned
+from tasks.tuning import past
 from tasks.validate import validate
 
 
@@ -79,6 +83,20 @@ class KeptSteps:
             questions.of_prepare(self.pipeline, clean),
             lambda: prepare(self.pipeline, clean),
             files=lambda made: [Path(made.directory)],
+        )
+
+    def tuned(self, prepared: Prepared) -> Tuned:
+        """What a search for settings found."""
+        before = past.newest(self.pipeline.name, self.day, self.storage)
+        question = questions.of_tune(self.pipeline, prepared, before)
+        folder = self.steps.folder.parent / "tuning" / digest_of(question)[:16]
+        if self.steps.fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        return self.steps.once(
+            "tune",
+            Tuned,
+            question,
+            lambda: tune(self.pipeline, prepared, self.day, before, folder=folder),
         )
 
     def champion(self, prepared: Prepared, expected: Champion | None) -> ChampionScores | None:

@@ -43,8 +43,11 @@ from tasks.references import (
     Verdict,
 )
 from tasks.report import report
-from tasks.track import finish_run, log_candidates, settle_run, start_run
+from tasks.track import finish_run, log_candidates, log_trials, settle_run, start_run
 from tasks.train import train
+from tasks.tuned import Tuned
+from tasks.tuning import past
+from tasks.tuning.space import beside
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +247,11 @@ class _Steps:
     def _models(self, snapshot: Snapshot, prepared: Prepared) -> None:
         """From encoded rows to a verdict, and to Production when the verdict allows it."""
         pipeline, facts = self.pipeline, self.facts
+        if pipeline.tune.minutes:
+            with self._timed("tune"):
+                tuned = self.kept.tuned(prepared)
+            self._take(tuned)
+            pipeline = self.pipeline
         with self._timed("train"):
             trained = train(pipeline, prepared, fresh=self.force)
             facts["candidates"] = trained
@@ -257,6 +265,8 @@ class _Steps:
         with self._timed("register"):
             facts["run_id"] = settle_run(pipeline, facts["run_id"])
             log_candidates(pipeline, facts["run_id"], snapshot, prepared, trained, evaluation)
+            if facts.get("tuned"):
+                log_trials(pipeline, facts["run_id"], facts["tuned"], self.day)
             registered = self.kept.registered(prepared, trained, evaluation, facts["run_id"])
             facts |= {"version": registered.version, "stage": "Staging"}
             self.lease.note(registered=registered.version)
@@ -275,6 +285,15 @@ class _Steps:
             )
             failpoint("after_promote")
         facts |= evaluation.in_production(promoted=facts["outcome"] == "promoted")
+
+    def _take(self, tuned: Tuned) -> None:
+        """Go on with what a search found as a candidate among others."""
+        day = self.day.isoformat()
+        if tuned.logical_date == day:
+            past.save(self.pipeline.name, tuned, self.storage)
+        self.facts["tuned"] = tuned
+        self.pipeline = beside(self.pipeline, tuned.candidate)
+        self.kept = KeptSteps(self.pipeline, self.day, fresh=self.force)
 
     def _concluded(
         self,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 METRICS_AT_ONCE, OTHERS_AT_ONCE = 1_000, 100
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6_000, 5_000, 36
 NOT_FINITE = "not_finite"
-KINDS = ("night", "candidate", "fold", "monitoring")
+KINDS = ("night", "candidate", "fold", "search", "trial", "monitoring")
 
 
 @dataclass(frozen=True)

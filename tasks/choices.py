@@ -10,6 +10,7 @@ from tasks.datasets import READERS
 from tasks.resampling import STRATEGIES
 from tasks.resampling.apply import refuse
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
+from tasks.tuning_config import TUNED
 
 
 def _ensemble() -> None:
@@ -39,6 +40,11 @@ def check(pipeline: Pipeline) -> None:
         resolve(MODELS, candidate.architecture, "architecture")
         resolve(STRATEGIES, candidate.resampling, "resampling strategy")
         refuse(candidate.resampling, pipeline.kind)
+        if candidate.name == TUNED and pipeline.tune.minutes:
+            raise ConfigError(
+                f"candidate {TUNED!r}: with tune.minutes {pipeline.tune.minutes:g} this is the "
+                "name of what the search finds; give the candidate another name"
+            )
     for gate in pipeline.gates:
         resolve(GATES, gate, "gate")
         if gate.options.get("required") and pipeline.policy.approval != "required":

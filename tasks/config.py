@@ -23,6 +23,7 @@ from tasks.probation_config import Probation
 from tasks.retention_config import Retention
 from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
+from tasks.tuning_config import TUNED, Tuning
 
 __all__ = ["Choice", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
 
@@ -251,6 +252,7 @@ class Pipeline(Frozen):
     split: Split = Field(Split(), description="Train, validation and test rows.")
     training: Training = Field(Training(), description="How candidates are fitted.")
     candidates: tuple[Candidate, ...] = Field(min_length=1, description="Trained each night.")
+    tune: Tuning = Field(Tuning(), description="A search for better settings.")
     folds: int = Field(0, ge=0, le=20, description="k of k-fold cross-validation; 0: none.")
     fold_ensemble: bool = Field(
         default=False,
@@ -308,10 +310,15 @@ class Pipeline(Frozen):
         """
         wanted = tuple(names)
         known = {candidate.name: candidate for candidate in self.candidates}
+        searched = (TUNED,) if self.tune.minutes else ()
         for name in wanted:
-            if name not in known:
-                raise ConfigError(unknown("candidate", name, known))
-        return self.model_copy(update={"candidates": tuple(known[name] for name in wanted)})
+            if name not in (*known, *searched):
+                raise ConfigError(unknown("candidate", name, (*known, *searched)))
+        left = tuple(known[name] for name in wanted if name in known)
+        if not left:
+            raise ConfigError(f"{TUNED}: a search begins with another candidate; name one beside")
+        tune = self.tune if TUNED in wanted else Tuning()
+        return self.model_copy(update={"candidates": left, "tune": tune})
 
 
 def resolve(

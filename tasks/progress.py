@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 logger = logging.getLogger(__name__)
+values = logging.getLogger(f"{__name__}.values")
 
 
 def report(subject: str, done: int, total: int | None, note: str = "") -> None:
@@ -23,3 +24,15 @@ def report(subject: str, done: int, total: int | None, note: str = "") -> None:
     extra = {"subject": subject, "done": done, "total": total, "note": note}
     of = f"{done}" if total is None else f"{done} of {total}"
     logger.info("%s: %s %s", subject, of, note, extra=extra)
+
+
+def measured(subject: str, step: int, value: float) -> None:
+    """Say what a subject (a trial) has reached; whoever runs it may end it for that.
+
+    Args:
+        subject: What was measured.
+        step: Folds or epochs so far; 0 only says that it is still at it.
+        value: The pipeline's metric.
+    """
+    extra = {"subject": subject, "step": step, "value": value}
+    values.info("%s: %.4f after %d", subject, value, step, extra=extra)

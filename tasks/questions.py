@@ -15,7 +15,8 @@ from typing import Any
 
 from tasks.config import Choice, Pipeline
 from tasks.references import ChampionScores, Evaluation, Prepared, Snapshot, Trained
-from tasks.steps import digest_of, digest_of_file, files_in
+from tasks.steps import digest_of, digest_of_file, digest_of_folder, files_in
+from tasks.tuned import Tuned
 
 Question = dict[str, Any]
 
@@ -28,6 +29,7 @@ TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/ragged.py", "tasks
             "tasks/sequences/bucketing.py", "tasks/training", "tasks/evaluation/metrics.py",
             "tasks/evaluation/confusion.py", "tasks/evaluation/inputs.py",
             "tasks/evaluation/calibration.py")  # fmt: skip
+TUNING = ("tasks/tune.py", "tasks/tuned.py", "tasks/tuning", *TRAINING)
 MEASURING = ("tasks/evaluate.py", "tasks/evaluation")
 SCORING = ("tasks/inference", "tasks/register.py", "tasks/reference_rows.py", "tasks/sequences")
 GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statistics.py")
@@ -36,6 +38,7 @@ LIBRARIES = {
     JUDGING: ("great-expectations", "pandas"),
     PREPARING: ("gensim", "numpy", "pandas", "pyarrow", "tokenizers"),
     TRAINING: ("imbalanced-learn", "keras", "numpy", "scikit-learn", "tensorflow"),
+    TUNING: ("keras", "optuna", "tensorflow"),
     GATING: ("numpy", "scipy"),
     SCORING: ("keras", "mlflow", "tensorflow"),
     MEASURING: ("cleanlab", "matplotlib", "numpy", "scipy"),
@@ -86,6 +89,17 @@ def of_candidate(job: Mapping[str, Any]) -> Question:
         "rows": job["rows"],
         "configuration": {name: value for name, value in job.items() if name not in JOB_ONLY},
         "code": code(TRAINING),
+    }
+
+
+def of_tune(pipeline: Pipeline, prepared: Prepared, before: Tuned | None) -> Question:
+    """A search for settings, given the last one."""
+    asked = {"tune", "training", "candidates", "folds", "evaluation", "seed", "columns"}
+    return {
+        "rows": digest_of_folder(Path(prepared.directory)),
+        "configuration": pipeline.model_dump(mode="json", include=asked),
+        "earlier search": before and before.model_dump(mode="json"),
+        "code": code(TUNING),
     }
 
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.tuned import Tuned
+
 Outcome = Literal["promoted", "kept", "skipped", "failed"]
 
 
@@ -327,6 +329,7 @@ class Night(Reference):
     data_digest: str | None = None
     settings_digest: str | None = Field(None, description="sha256 over settings, seed and code.")
     test_digest: str | None = None
+    tuned: Tuned | None = Field(None, description="What a search for settings found.")
     candidates: tuple[Trained, ...] = ()
     challenger: str | None = None
     verdict: Verdict | None = None

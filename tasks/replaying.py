@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.storage import Storage
+from tasks.candidates.jobs import jobs_of
 from tasks.candidates.parallel import run_all
 from tasks.config import Pipeline
 from tasks.inference.fresh import score_in_fresh_process
 from tasks.prepare import prepared_in
 from tasks.provenance import code_digest, lock_digest
 from tasks.references import Prepared, Snapshot, Trained
-from tasks.train import NothingTrained, jobs_of
+from tasks.train import NothingTrained
 
 TOLERANCE = 1e-5
 

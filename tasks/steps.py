@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from infra.local import explained, write_whole
 from infra.storage import Storage
@@ -24,7 +24,7 @@ from tasks.references import Reference
 
 logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer", bound=Reference)
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class Kept(Reference):
@@ -47,9 +47,9 @@ class Steps:
     """
 
     def __init__(self, folder: Path, storage: Storage, *, fresh: bool = False) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.fresh = fresh
         self._storage = storage
-        self._fresh = fresh
 
     def once(
         self,
@@ -79,7 +79,7 @@ class Steps:
 
     def kept(self, step: str, kind: type[Answer], question: Mapping[str, Any]) -> Answer | None:
         """What is kept for a question; None, with the reason logged, where it must be computed."""
-        if self._fresh:
+        if self.fresh:
             logger.info("%s: asked for anew", step)
             return None
         try:
@@ -100,7 +100,7 @@ class Steps:
         self,
         step: str,
         question: Mapping[str, Any],
-        reference: Reference,
+        reference: BaseModel,
         *,
         files: Iterable[Path] = (),
         keys: Iterable[str] = (),
@@ -119,7 +119,7 @@ class Steps:
             reference=reference.model_dump(mode="json"),
         )
         content = kept.model_dump_json(indent=1).encode()
-        with explained("keep", step, str(self._folder)):
+        with explained("keep", step, str(self.folder)):
             write_whole(self._path(step), lambda file: file.write(content))
 
     def forget(self, *steps: str) -> None:
@@ -128,7 +128,7 @@ class Steps:
             self._path(step).unlink(missing_ok=True)
 
     def _path(self, step: str) -> Path:
-        return self._folder / f"{step}.json"
+        return self.folder / f"{step}.json"
 
     def _changed(self, kept: Kept, question: Mapping[str, Any]) -> str | None:
         """Why a kept answer does not serve; None where it does."""

@@ -17,6 +17,7 @@ from model_registry.runs import Runs
 from model_registry.spool import SpooledRuns
 from tasks.config import Candidate, Pipeline
 from tasks.references import Evaluation, Night, Prepared, Snapshot, Trained
+from tasks.tuned import Tuned
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,29 @@ def log_candidates(
         run_id, metrics_of(next(t for t in trained if t.name == evaluation.challenger))
     )
     runs.log_artifacts(run_id, Path(evaluation.directory), "evaluation")
+
+
+@task
+def log_trials(pipeline: Pipeline, run_id: str, tuned: Tuned, day: date) -> None:
+    """A search of this night: one child, and inside it a run for each of its trials."""
+    if tuned.logical_date != day.isoformat():
+        return
+    runs = _runs(pipeline.name)
+    tags = {"kind": "search", "pipeline": pipeline.name, "logical_date": tuned.logical_date}
+    settings = {"tune": pipeline.tune.model_dump(mode="json")}
+    parent = runs.start("search", parent=run_id, parameters=flat(settings), tags=tags)
+    metric = f"held_out_{tuned.metric}"
+    for trial in tuned.trials:
+        inner = {**tags, "kind": "trial", "state": trial.state, "why": trial.why or ""}
+        name = f"trial {trial.number}"
+        one = runs.start(name, parent=parent, parameters=trial.settings, tags=inner)
+        value = {} if trial.value is None else {metric: trial.value}
+        runs.log_metrics(one, {**value, "training_seconds": trial.seconds})
+        runs.finish(one, "FAILED" if trial.state == "failed" else "FINISHED")
+    if tuned.value is not None:
+        runs.log_metrics(parent, {metric: tuned.value})
+    runs.tag(parent, {"reason": tuned.reason})
+    runs.finish(parent)
 
 
 @task

@@ -31,6 +31,7 @@ from tasks.training.vectors import give
 logger = logging.getLogger(__name__)
 
 RESUME = "resume"
+OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,14 @@ def answers(model: keras.Model, examples: Examples) -> NDArray[np.float32]:
 
 
 def fit_one(
-    job: Job, train: Examples, validation: Examples, *, subject: str, kept: str, seed: int
+    job: Job,
+    train: Examples,
+    validation: Examples,
+    *,
+    subject: str,
+    kept: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
 ) -> Fitted:
     """Train the job's candidate on some rows; other rows choose the epoch.
 
@@ -64,6 +72,7 @@ def fit_one(
         subject: For progress and messages.
         kept: Name of the file of epochs.
         seed: Of weights, order, dropout and resampling.
+        on_epoch: Hears each epoch's record; by default it becomes progress.
 
     Raises:
         ConfigError: an option that does not fit its table.
@@ -90,7 +99,7 @@ def fit_one(
         classes=len(job.classes),
         metric=lambda labels, said: score(labels, said)[job.metric],
         seed=seed,
-        on_epoch=_reporter(job, subject),
+        on_epoch=on_epoch or _reporter(job, subject),
         resume=resume,
     )
     if job.training.calibrate:
@@ -99,7 +108,7 @@ def fit_one(
     return Fitted(model, history, resampled)
 
 
-def _reporter(job: Job, subject: str) -> Callable[[dict[str, Any]], None]:
+def _reporter(job: Job, subject: str) -> OnEpoch:
     def report(epoch: dict[str, Any]) -> None:
         note = f"{job.metric} {epoch['validation_metric']:.3f}, loss {epoch['loss']:.3f}"
         progress.report(subject, epoch["epoch"], job.training.epochs, note)

@@ -34,6 +34,9 @@ class Job(Reference):
         "", description="sha256 over the encoded rows, and what else answers follow from."
     )
     key: str = Field("", description="Of the question it answers; the same one may be resumed.")
+    trial: bool = Field(
+        default=False, description="Only measured, on train rows, in a search for settings."
+    )
     members: tuple[str, ...] = Field(
         (), description="Folders of the candidates that an ensemble may take the mean of."
     )

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -30,59 +31,102 @@ LAST_LINES = 8
 
 
 OnEnd = Callable[[Job, Trained], None]
+OnValue = Callable[[Job, int, float], bool]
 
 
-def run_all(jobs: Sequence[Job], *, workers: int, on_end: OnEnd | None = None) -> list[Trained]:
+def run_all(
+    jobs: Iterable[Job],
+    *,
+    workers: int,
+    on_end: OnEnd | None = None,
+    on_value: OnValue | None = None,
+) -> list[Trained]:
     """Train every candidate, at most `workers` at once; one that dies does not stop the others.
 
     Args:
-        jobs: What to train; each with a folder of its own.
+        jobs: What to train; each with a folder of its own. The next one is asked for when a
+            process is free, so that it may depend on how others ended.
         workers: Processes at once.
         on_end: Hears of each job as it ends.
+        on_value: Hears what a job has measured at a step; its job is ended where it says so.
 
     Returns:
         One `Trained` a job, in order; `failed` says why there is no model.
     """
-    if not jobs:
+    waiting = iter(jobs)
+    first = next(waiting, None)
+    if first is None:
         return []
-    for job in jobs:
-        out = Path(job.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "trained.json").unlink(missing_ok=True)
-    room = _Room(jobs[0])
+    _clear(first)
+    room = _Room(first)
     try:
-        return _run(jobs, room, workers, on_end)
+        return _Loop(room, on_end, on_value).run(chain([first], waiting), workers)
     finally:
         room.close()
 
 
-def _run(jobs: Sequence[Job], room: _Room, workers: int, on_end: OnEnd | None) -> list[Trained]:
-    """Keep `workers` jobs running and hear what they say until all have ended."""
-    waiting = deque(jobs)
-    running: dict[str, Job] = {}
-    reasons: dict[str, str] = {}
-    ended: dict[str, Trained] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            job = waiting.popleft()
-            running[job.name] = job
-            room.start(job)
-        message = room.hear()
-        if message is None:
-            lost = f"the process that starts candidates died ({room.ending()})"
-            for job in (*running.values(), *waiting):
-                ended[job.name] = _failed(job, lost)
-            break
+def _clear(job: Job) -> None:
+    out = Path(job.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "trained.json").unlink(missing_ok=True)
+
+
+class _Loop:
+    """Keeps processes busy and hears what they say until all jobs have ended."""
+
+    def __init__(self, room: _Room, on_end: OnEnd | None, on_value: OnValue | None) -> None:
+        self._room = room
+        self._on_end = on_end
+        self._on_value = on_value
+        self._running: dict[str, Job] = {}
+        self._reasons: dict[str, str] = {}
+        self._stopped: set[str] = set()
+        self._ended: dict[str, Trained | None] = {}  # in the order in which they began
+
+    def run(self, waiting: Iterator[Job], workers: int) -> list[Trained]:
+        """See `run_all`."""
+        while self._fill(waiting, workers):
+            message = self._room.hear()
+            if message is None:
+                lost = f"the process that starts candidates died ({self._room.ending()})"
+                for job in chain(list(self._running.values()), waiting):
+                    self._end(job, _failed(job, lost))
+                break
+            self._heed(message)
+        return [trained for trained in self._ended.values() if trained is not None]
+
+    def _fill(self, waiting: Iterator[Job], workers: int) -> bool:
+        """Start what waits; False where nothing runs and nothing waits any more."""
+        while len(self._running) < workers and (job := next(waiting, None)) is not None:
+            _clear(job)
+            self._running[job.name] = job
+            self._ended[job.name] = None
+            self._room.start(job)
+        return bool(self._running)
+
+    def _heed(self, message: dict[str, Any]) -> None:
         if "failed" in message:
-            reasons[message["failed"]] = message["reason"]
+            self._reasons[message["failed"]] = message["reason"]
         elif "ended" in message:
-            job = running.pop(message["ended"])
-            ended[job.name] = _ended(job, message["code"], reasons.get(job.name))
-            if on_end:
-                on_end(job, ended[job.name])
+            job = self._running.pop(message["ended"])
+            self._end(job, self._outcome(job, message["code"]))
+        elif "value" in message:
+            name, step, value = message["value"]
+            if self._on_value and self._on_value(self._running[name], step, value):
+                self._stopped.add(name)
+                self._room.end(name)
         else:
             _relay(message)
-    return [ended[job.name] for job in jobs]
+
+    def _outcome(self, job: Job, code: int) -> Trained:
+        if code == -signal.SIGKILL and job.name in self._stopped:
+            return Trained(name=job.name, directory=job.out, failed="ended early")
+        return _ended(job, code, self._reasons.get(job.name))
+
+    def _end(self, job: Job, trained: Trained) -> None:
+        self._ended[job.name] = trained
+        if self._on_end:
+            self._on_end(job, trained)
 
 
 class _Room:
@@ -105,11 +149,18 @@ class _Room:
 
     def start(self, job: Job) -> None:
         """Ask for a job; a worker that died is noticed when it is next listened to."""
+        self._ask(job.name, job.model_dump_json())
+
+    def end(self, name: str) -> None:
+        """Ask for a job's end; that it ended is heard like any other end."""
+        self._ask(name, json.dumps({"end": name}))
+
+    def _ask(self, name: str, line: str) -> None:
         try:
-            self._asks.write(job.model_dump_json().encode() + b"\n")
+            self._asks.write(line.encode() + b"\n")
             self._asks.flush()
         except BrokenPipeError:
-            logger.warning("%s: the worker process is gone", job.name)
+            logger.warning("%s: the worker process is gone", name)
 
     def hear(self) -> dict[str, Any] | None:
         """The next message; None when there will be no more."""

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.candidates.attempt import attempt
 from tasks.candidates.crossfit import cross_fit, mean_history, mean_of_folds
 from tasks.candidates.ensemble import Ensemble
 from tasks.candidates.fitting import (
@@ -55,6 +56,8 @@ def run(job: Job) -> Trained:
 
 
 def _trained(job: Job) -> Trained:
+    if job.trial:
+        return attempt(job)
     return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
 
 

@@ -7,9 +7,10 @@ TensorFlow yet: its thread pools begin with the first operation, in the child, w
 counts of that job. Elsewhere than on Linux with the TensorFlow backend, or should a thread be
 running, a job gets a fresh interpreter instead.
 
-Standard input brings one job a line; standard output carries one JSON object a line: log records
-and progress of the children, and how each ended. End of input, which the death of the parent
-brings too, ends every child; the death of this process ends them as well.
+Standard input brings one job a line, or the name of one to end; standard output carries one JSON
+object a line: log records, progress and values of the children, and how each ended. End of input,
+which the death of the parent brings too, ends every child; the death of this process ends them
+as well.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 from infra import collecting
+from tasks import progress
 from tasks.candidates.job import Job
 
 LINE = 4096  # bytes that a pipe takes in one piece, so that lines of children do not mix
@@ -50,12 +53,21 @@ def main() -> None:
                 break
             *lines, pending = (pending + received).split(b"\n")
             for line in lines:
-                job = Job.model_validate_json(line)
-                running[_start(job)] = job.name
+                _obey(json.loads(line), running)
         _reap(running)
     for pid in running:
         os.kill(pid, signal.SIGKILL)
     os._exit(0)  # nothing to save, and tearing TensorFlow down takes its time
+
+
+def _obey(told: dict[str, Any], running: dict[int, str]) -> None:
+    """Start a job, or end one; a child is waited for before its id can be another's."""
+    if "end" not in told:
+        job = Job.model_validate(told)
+        running[_start(job)] = job.name
+        return
+    for pid in [pid for pid, name in running.items() if name == told["end"]]:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _import_in_time() -> None:
@@ -117,7 +129,8 @@ def _perform(job: Job) -> int:
     for pool in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[pool] = str(job.threads)
     logger = logging.getLogger("tasks")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if job.trial else logging.INFO)
+    progress.values.setLevel(logging.INFO)
     logger.addHandler(_Relay())
     try:
         from tasks.candidates.run import run
@@ -143,8 +156,11 @@ class _Relay(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line for each."""
         if record.name == "tasks.progress":
-            names = ("subject", "done", "total", "note")
+            names: tuple[str, ...] = ("subject", "done", "total", "note")
             say({"progress": [getattr(record, name) for name in names]})
+        elif record.name == progress.values.name:
+            names = ("subject", "step", "value")
+            say({"value": [getattr(record, name) for name in names]})
         else:
             say({"log": record.getMessage(), "name": record.name, "level": record.levelno})
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from tasks.evaluation.charts import spoken
 from tasks.references import Night, Prepared, Snapshot, Validated
+from tasks.tuned import Tuned
+
+FIRST = ("architecture", "resampling")  # of a trial's settings, without their names
 
 
 def data(
@@ -54,6 +57,46 @@ def run(night: Night) -> list[tuple[str, str]]:
         ("finished", night.finished_at),
     )
     return [(name, value) for name, value in facts if value]
+
+
+SHOWN = 5  # trials of a search
+
+
+def search(tuned: Tuned | None) -> dict[str, Any] | None:
+    """The best trials of a search, each with a bar by its value; None without one."""
+    if tuned is None or not tuned.trials:
+        return None
+    best = tuned.best(SHOWN)
+    highest = max((trial.value or 0.0 for trial in best), default=0.0) or 1.0
+    rows = [
+        {
+            "number": trial.number,
+            "settings": settings_in_words(trial.settings),
+            "value": trial.value,
+            "width": round(100 * max(trial.value or 0.0, 0.0) / highest),
+            "seconds": f"{trial.seconds:,.0f}",
+            "won": trial.candidate == tuned.candidate,
+        }
+        for trial in best
+    ]
+    return {
+        "reason": tuned.reason,
+        "metric": spoken(tuned.metric),
+        "rows": rows,
+        "won": tuned.candidate is not None,
+    }
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """`lstm_attention, class_weights · units 64, dropout 0.3`."""
+    named = {name: value for name, value in settings.items() if name not in FIRST}
+    first = ", ".join(str(settings[name]) for name in FIRST if name in settings)
+    rest = (f"{name.replace('_', ' ')} {_short(value)}" for name, value in named.items())
+    return f"{first} · {', '.join(rest)}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def bars(seconds: Mapping[str, float]) -> list[dict[str, Any]]:

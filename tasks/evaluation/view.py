@@ -9,7 +9,7 @@ import yaml
 
 from tasks.config import Candidate, Pipeline
 from tasks.evaluation.charts import spoken
-from tasks.evaluation.facts import bars, data, run
+from tasks.evaluation.facts import bars, data, run, search
 from tasks.evaluation.metrics import LOWER_IS_BETTER
 from tasks.evaluation.slices import MIN_ROWS
 from tasks.references import (
@@ -28,6 +28,7 @@ TONES = {"better": "good", "not worse and fresher": "good", "not enough evidence
 TITLES = {
     "verdict": "Verdict",
     "candidates": "Candidates",
+    "search": "Search",
     "challenger": "Challenger",
     "classes": "Classes",
     "slices": "Slices",
@@ -49,7 +50,9 @@ def context(
 ) -> dict[str, Any]:
     """Every name the template uses but pictures, style and versions."""
     measured = _measured(night, evaluation, pipeline) if evaluation else NOTHING
+    searched = search(night.tuned)
     shown = {
+        "search": searched is not None,
         "verdict": night.verdict is not None,
         "candidates": bool(measured["candidates"]),
         "challenger": bool(measured["comparison"]),
@@ -68,6 +71,7 @@ def context(
         "data": data(snapshot, validated, prepared),
         "findings": validated.findings if validated else (),
         "run": run(night),
+        "search": searched,
         "bars": bars(night.seconds),
         "settings": yaml.safe_dump(
             pipeline.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100

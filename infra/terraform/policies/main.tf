@@ -20,7 +20,7 @@ locals {
   arn = "arn:aws:s3:::${var.bucket}"
   all = [
     "ledger", "leases", "monitoring", "nights", "probations", "probe", "quarantine",
-    "references", "reports", "requests", "serving", "shadow", "snapshots", "validations",
+    "references", "reports", "requests", "serving", "shadow", "snapshots", "tuning", "validations",
   ]
   # Nobody deletes; a role without a prefix here cannot see it.
   roles = {
