@@ -124,6 +124,17 @@ def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
         "held_out": {c["name"]: _rounded(c["validation"]) for c in record["candidates"]},
         "seconds": round(time.perf_counter() - began),
         "steps": record["seconds"],
+        "cost": _cost(record, home / ".nocturne" / "work" / name / "challenger"),
+    }
+
+
+def _cost(record: dict[str, Any], bundle: Path) -> dict[str, float]:
+    """What the challenger costs: one raw row alone, and its bundle on disk."""
+    gates = {gate["gate"]: gate["numbers"] for gate in record["verdict"]["gates"]}
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    return {
+        "milliseconds": round(gates["fast_enough"]["milliseconds"], 1),
+        "megabytes": round(size / 2**20, 1),
     }
 
 
@@ -182,6 +193,40 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def parts(results: list[dict[str, Any]]) -> str:
+    """Markdown: every candidate of the same nights on the test rows, macro-F1 over seeds."""
+    names = list(dict.fromkeys(name for each in results for name in each["candidates"]))
+    lines = [f"| dataset | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for name in DATASETS:
+        of_set = [each["candidates"] for each in results if each["dataset"] == name]
+        reached = {
+            candidate: [each[candidate]["macro_f1"] for each in of_set if candidate in each]
+            for candidate in names
+        }
+        cells = [interval(found) if found else "–" for found in reached.values()]
+        if of_set:
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def costs(results: list[dict[str, Any]]) -> str:
+    """Markdown: what the promoted models cost, medians over seeds, and the machine's load."""
+    heads = ("dataset", "night, s", "of it training, s", "one row, ms", "bundle, MB", "load")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name in DATASETS:
+        of_set = [each for each in results if each["dataset"] == name and "cost" in each]
+        if of_set:
+            cells = (
+                f"{np.median([each['seconds'] for each in of_set]):.0f}",
+                f"{np.median([each['steps']['train'] for each in of_set]):.0f}",
+                f"{np.median([each['cost']['milliseconds'] for each in of_set]):.0f}",
+                f"{np.median([each['cost']['megabytes'] for each in of_set]):.0f}",
+                f"{np.median([each['load'] for each in of_set]):.1f}",
+            )
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _ours(results: list[dict[str, Any]], metric: str) -> str:
     return " / ".join(interval([r["test"][m] for r in results]) for m in (metric, "macro_f1"))
 
@@ -222,7 +267,10 @@ def main() -> None:
         )
         options.out.write_text("".join(json.dumps(each) + "\n" for each in results), "utf-8")
     print(table(results))
+    print(costs(results))
     fill(PAGE, "results", table(results))
+    fill(PAGE, "costs", costs(results))
+    fill(PAGE, "parts", parts(results))
 
 
 if __name__ == "__main__":

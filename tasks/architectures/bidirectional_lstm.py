@@ -20,6 +20,7 @@ def bidirectional_lstm(
     beside: bool = True,
     embedding: int = 128,
     front: int = 64,
+    stride: int = 1,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     recurrent_dropout: float = 0.0,
@@ -36,6 +37,7 @@ def bidirectional_lstm(
         beside: Pool what the LSTM read beside what it made of it.
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
+        stride: Steps that are read as one, their mean: for long sequences.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Between layers and before the last.
         recurrent_dropout: Of the LSTM's state; above 0 a GPU loses its fast kernel.
@@ -46,7 +48,9 @@ def bidirectional_lstm(
     """
     from tasks.architectures import blocks
 
-    steps = blocks.read(spec, embedding=embedding, front=front, dropout=input_dropout)
+    steps = blocks.read(
+        spec, embedding=embedding, front=front, dropout=input_dropout, stride=stride
+    )
     states = blocks.recurrent(
         steps,
         units=units,

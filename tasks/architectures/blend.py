@@ -18,6 +18,7 @@ def blend(
     units: int = 64,
     embedding: int = 64,
     front: int = 64,
+    stride: int = 1,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     l2: float = 0.0,
@@ -38,6 +39,7 @@ def blend(
         units: Size of an LSTM's state in each direction.
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
+        stride: Steps that an LSTM reads as one, their mean: for long sequences.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Before the last layers.
         l2: Weight penalty on LSTM kernels and the last layers.
@@ -56,7 +58,8 @@ def blend(
         "dropout": dropout,
         "l2": l2,
     }
-    members = [bidirectional_lstm(spec, classes, units=units, **shared) for _ in range(lstms)]
+    ordered = {"units": units, "stride": stride, **shared}
+    members = [bidirectional_lstm(spec, classes, **ordered) for _ in range(lstms)]
     if spec.kind == "text":
         members.append(blocks.linear(spec, classes))
     else:

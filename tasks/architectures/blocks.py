@@ -9,6 +9,7 @@ import keras
 
 from tasks.architectures import ids as renamed
 from tasks.architectures import layers as own
+from tasks.architectures import strides
 from tasks.architectures.shares import SharesAbove
 from tasks.architectures.terms import TermScores
 from tasks.config import ConfigError
@@ -48,7 +49,9 @@ class Sequence(NamedTuple):
         return self._replace(steps=steps)
 
 
-def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequence:
+def read(
+    spec: InputSpec, *, embedding: int, front: int, dropout: float, stride: int = 1
+) -> Sequence:
     """From the model's input to vectors: token embeddings, or numbers through a front.
 
     Args:
@@ -56,6 +59,7 @@ def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequ
         embedding: Width of a token's embedding, or of the projection of a numeric step.
         front: Channels of the convolutional front of numeric input; 0: a projection instead.
         dropout: Share of embedding or front channels dropped, the same ones at every step.
+        stride: Steps that are read as one, their mean: what reads in order pays for each step.
     """
     if spec.kind == "text":
         shape = (None,) if spec.width == 1 else (None, spec.width)
@@ -70,6 +74,9 @@ def read(spec: InputSpec, *, embedding: int, front: int, dropout: float) -> Sequ
             steps = _convolved(steps, mask, front)
         else:
             steps = keras.layers.Dense(embedding, activation="relu")(steps)
+    if stride > 1:
+        steps = strides.StepMeans(stride)(steps, mask)
+        mask = strides.WindowsPresent(stride)(mask)
     if dropout:
         steps = keras.layers.SpatialDropout1D(dropout)(steps)
     return Sequence(inputs, steps, mask)

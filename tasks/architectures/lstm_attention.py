@@ -19,6 +19,7 @@ def lstm_attention(
     bidirectional: bool = False,
     embedding: int = 128,
     front: int = 64,
+    stride: int = 1,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     recurrent_dropout: float = 0.0,
@@ -34,6 +35,7 @@ def lstm_attention(
         bidirectional: Read from both ends.
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
+        stride: Steps that are read as one, their mean: for long sequences.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Between layers and before the last.
         recurrent_dropout: Of the LSTM's state; above 0 a GPU loses its fast kernel.
@@ -44,7 +46,9 @@ def lstm_attention(
     """
     from tasks.architectures import blocks
 
-    steps = blocks.read(spec, embedding=embedding, front=front, dropout=input_dropout)
+    steps = blocks.read(
+        spec, embedding=embedding, front=front, dropout=input_dropout, stride=stride
+    )
     states = blocks.recurrent(
         steps,
         units=units,

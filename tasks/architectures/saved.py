@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tasks.architectures import ids, layers, shares, terms
+from tasks.architectures import ids, layers, shares, strides, terms
 
-MODULES = (ids, layers, shares, terms)
+MODULES = (ids, layers, shares, strides, terms)
 
 
 def known() -> Any:

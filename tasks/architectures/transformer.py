@@ -22,6 +22,7 @@ def transformer(
     pooling: str = "all",
     embedding: int = 128,
     front: int = 64,
+    stride: int = 1,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     l2: float = 0.0,
@@ -37,6 +38,7 @@ def transformer(
         pooling: "all" (max, mean and attention), "max", "mean", "attention" or "last".
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
+        stride: Steps that are read as one, their mean: for long sequences.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Between layers and before the last.
         l2: Weight penalty on the last layer.
@@ -49,7 +51,9 @@ def transformer(
     from tasks.architectures import blocks
     from tasks.architectures import layers as own
 
-    steps = blocks.read(spec, embedding=embedding, front=front, dropout=input_dropout)
+    steps = blocks.read(
+        spec, embedding=embedding, front=front, dropout=input_dropout, stride=stride
+    )
     steps = steps.then(own.Positions()(keras.layers.Dense(units)(steps.steps)))
     for _ in range(layers):
         steps = _block(steps, heads=heads, dropout=dropout)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
 FLOOR = "averaged_embeddings"  # knows no order: what every candidate must beat, not one of them
+STRIDE = "stride"
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "units": (32, 64, 128),
     "layers": (1, 2),
@@ -70,6 +71,7 @@ class Space:
             **OPTIONS,
             **OF_KIND[pipeline.kind],
         }
+        choices[STRIDE] = ()  # only what a person or `init` chose: shorter ones cost too much
         ranges = dict(RANGES)
         for candidate in (*own(pipeline), *others):
             for name, value in settings_of(pipeline, candidate).items():
@@ -78,7 +80,7 @@ class Space:
                     ranges[name] = (min(low, value), max(high, value))
                 elif name in choices and value not in choices[name]:
                     choices[name] = (*choices[name], value)
-        return Space(choices, ranges)
+        return Space({**choices, STRIDE: choices[STRIDE] or (1,)}, ranges)
 
     def draw(self, trial: optuna.Trial) -> Candidate:
         """Settings for a trial; options that its architecture does not have are not drawn."""
@@ -86,7 +88,7 @@ class Space:
         known = keywords(architecture)
         options = {
             name: self._one(trial, name)
-            for name in (*OPTIONS, *OF_KIND["text"], *OF_KIND["numeric"])
+            for name in (*OPTIONS, *OF_KIND["text"], *OF_KIND["numeric"], STRIDE)
             if name in known and name in self.choices
         }
         training = {
@@ -118,7 +120,7 @@ def settings_of(pipeline: Pipeline, candidate: Candidate) -> dict[str, Any]:
     """
     name = candidate.architecture.name
     options = {**keywords(name), **candidate.architecture.options}
-    drawn = (*OPTIONS, *OF_KIND[pipeline.kind])
+    drawn = (*OPTIONS, *OF_KIND[pipeline.kind], STRIDE)
     training = pipeline.training_of(candidate)
     return {
         "architecture": name,

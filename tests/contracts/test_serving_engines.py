@@ -36,13 +36,13 @@ def test_an_ensemble_of_calibrated_fold_models_is_answered_alike(tmp_path):
     answered_alike("blend", SPECS["vectors"], tmp_path / "model.onnx", fused=True, folds=2)
 
 
-def answered_alike(name, spec, path, *, fused, folds=0):
+def answered_alike(name, spec, path, *, fused, folds=0, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras and tf2onnx about NumPy
         from serving import graphs
         from tasks.architectures import blocks
 
-        model = ARCHITECTURES[name](spec, 3)
+        model = ARCHITECTURES[name](spec, 3, **options)
         if folds:
             others = [ARCHITECTURES[name](spec, 3) for _ in range(folds - 1)]
             calibrated = [blocks.tempered(each, 0.8) for each in (model, *others)]

@@ -114,6 +114,23 @@ def test_small_and_skewed_data_get_more_updates_and_a_balanced_candidate(tmp_pat
     assert len(even["candidates"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "longest", "stride"), [(150, 200, 1), (700, 912, 8), (5_000, 1_024, 8)]
+)
+def test_long_texts_are_read_in_fewer_steps(words, longest, stride, tmp_path):
+    rng = np.random.default_rng(1)
+    vocabulary = np.array([f"w{n}" for n in range(500)])
+    texts = [" ".join(rng.choice(vocabulary, words)) for _ in range(60)]
+    frame = pd.DataFrame({"text": texts, "label": ["a", "b"] * 30})
+    frame.to_csv(tmp_path / "long.csv", index=False)
+    drafted = Pipeline.model_validate(
+        yaml.safe_load(initialise(Options(tmp_path / "long.csv", Given(label="label"))).yaml_text)
+    )
+    assert drafted.preprocessing.max_length == longest
+    blend = next(one for one in drafted.candidates if one.name == "blend")
+    assert blend.architecture.options.get("stride", 1) == stride
+
+
 def test_rare_classes_get_larger_validation_and_test_shares(tmp_path):
     rare = np.array(["login"] * 276 + ["billing"] * 24)
     draft = initialise(Options(_csv(tmp_path, team=rare), Given(label="team")))
