@@ -157,9 +157,11 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
 
 
 def _code_of(night: Night) -> int:
-    if night.outcome == "failed" and night.refused_by is None:
-        return console.FAILED
-    return console.REFUSED if night.refused_by else console.DONE
+    if night.refused_by == "source":
+        return console.USAGE
+    if night.refused_by:
+        return console.REFUSED
+    return console.FAILED if night.outcome == "failed" else console.DONE
 
 
 @app.command()

@@ -147,7 +147,9 @@ def exit_codes(*, as_json: bool = False) -> Iterator[None]:
     """
     from pydantic import ValidationError
 
+    from infra.settings import Settings
     from tasks.config import ConfigError
+    from tasks.misfits import explain
 
     try:
         yield
@@ -157,8 +159,10 @@ def exit_codes(*, as_json: bool = False) -> Iterator[None]:
         _fail("interrupted", FAILED, as_json=as_json)
     except Refused as error:
         _fail(str(error), REFUSED, as_json=as_json)
-    except (ConfigError, ValidationError) as error:
+    except ConfigError as error:
         _fail(str(error), USAGE, as_json=as_json)
+    except ValidationError as error:
+        _fail(explain(error, Settings, "NOCTURNE_"), USAGE, as_json=as_json)
     except Exception as error:
         if os.environ.get("NOCTURNE_DEBUG"):
             raise

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from tasks.config import Pipeline
 
 DEFAULT = Path("conf/support_tickets.yaml")
-Conf = Annotated[Path, typer.Argument(help="Pipeline file.", show_default=True)]
+Conf = Annotated[
+    Path, typer.Argument(help="Pipeline file, or its name in conf/.", show_default=True)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document for scripts.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who asks; the system's user name.")]

@@ -27,7 +27,7 @@ from model_registry.state import Champion
 from tasks import nights, questions, shadow_findings
 from tasks.choices import check
 from tasks.config import Pipeline
-from tasks.datasets.errors import DataError
+from tasks.datasets.errors import DataError, NotThere
 from tasks.decide import decide
 from tasks.lease import Lease, LeaseLost, holding
 from tasks.notify import notify
@@ -166,6 +166,8 @@ class _Steps:
                 self._models(self.snapshot, self.prepared)
         except LeaseLost:
             raise
+        except NotThere as error:
+            self._refused(str(error), by="source")
         except DataError as error:
             self._refused(str(error))
         except (NightStopped, KeyboardInterrupt) as stop:
@@ -182,9 +184,9 @@ class _Steps:
         finish_run(night)
         return night
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, reason: str, by: str = "contract") -> None:
         """The data are at fault: the next run reads the source again."""
-        self.facts |= {"reason": reason, "refused_by": "contract"}
+        self.facts |= {"reason": reason, "refused_by": by}
         self.kept.forget("ingest")
 
     def _stopped(self, stop: BaseException) -> None:

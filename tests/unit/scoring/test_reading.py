@@ -122,9 +122,11 @@ def test_series_whose_channels_differ_are_bad_rows_among_good_ones(tmp_path):
 
 
 def test_what_holds_for_all_rows_is_refused_at_once(tmp_path):
-    path = write(tmp_path / "rows.csv", [{"ticket": "a", "words": "b"}])
-    with pytest.raises(DataError, match="source has no column 'body'"):
-        read(source_of(pipeline_of(TEXT), str(path), None))
+    for ending in ("csv", "parquet", "jsonl"):
+        path = write(tmp_path / f"rows.{ending}", [{"ticket": "a", "words": "b", "at": "c"}])
+        said = rf"rows\.{ending}: has no column 'body'.*; there are: ticket, words, at; rename it"
+        with pytest.raises(DataError, match=said):
+            read(source_of(pipeline_of(TEXT), str(path), None))
     (tmp_path / "rows.txt").touch()
     with pytest.raises(ConfigError, match=r"ending '\.txt' is none of"):
         source_of(pipeline_of(TEXT), str(tmp_path / "rows.txt"), None)
