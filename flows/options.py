@@ -19,6 +19,14 @@ Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who asks; the system's user name.")]
 
 
+def place_of(key: str) -> str:
+    """Where a key of the store lies, as it can be opened."""
+    from infra.settings import Settings
+    from infra.storage import open_storage
+
+    return f"{open_storage(Settings()).uri}/{key}"
+
+
 def pipeline_of(conf: Path) -> Pipeline:
     """The pipeline of a file, every name in it known."""
     from tasks.choices import check

@@ -10,7 +10,7 @@ import typer
 
 from flows import console
 from flows.console import answer, exit_codes, grid, out, show_facts, showing, size
-from flows.options import DEFAULT, By, Conf, Json, pipeline_of
+from flows.options import DEFAULT, By, Conf, Json, pipeline_of, place_of
 
 if TYPE_CHECKING:
     from tasks.references import Watched
@@ -59,7 +59,8 @@ def score(
         date = day.date() if day else None
         result = score_file(pipeline_of(conf), source, target, date, force=force)
         facts = result.model_dump(mode="json")
-        answer(facts, as_json=as_json, table=lambda: show_facts(facts))
+        said = {name: value for name, value in facts.items() if value}  # not what there is 0 of
+        answer(facts, as_json=as_json, table=lambda: show_facts(said))
         if result.refused:
             raise typer.Exit(console.REFUSED)
 
@@ -176,5 +177,5 @@ def _show_day(found: Watched) -> None:
     sure = found.estimated_accuracy
     accuracy = f"{sure.value:.3f} [{sure.low:.3f}, {sure.high:.3f}]" if sure else ""
     true = ", ".join(f"{day} {value:.3f}" for day, (value, _) in found.true_accuracy.items())
-    told = {"estimated accuracy": accuracy, "true accuracy": true, "report": found.report or ""}
-    show_facts({name: value for name, value in told.items() if value})
+    report = found.report and place_of(found.report)
+    show_facts({"estimated accuracy": accuracy, "true accuracy": true, "report": report})

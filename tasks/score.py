@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
+from infra.native import without_chatter
 from infra.settings import Settings
 from infra.storage import LocalStorage, Storage, open_place, open_storage
 from model_registry import signing
@@ -191,9 +192,10 @@ class _Run:
         folder = settings.work / name / "champion"
         registry = Registry(settings.mlflow_uri)
         place, manifest = fetched(registry, name, champion, folder, public_key)
-        return SequenceClassifier.load(
-            place, expected_digest=manifest.digest, public_key=public_key
-        )
+        with without_chatter():
+            return SequenceClassifier.load(
+                place, expected_digest=manifest.digest, public_key=public_key
+            )
 
     def _answers(self, job: Job, classifier: SequenceClassifier) -> Callable[[Chunk], Answered]:
         id_name = self.pipeline.columns.id or "row_id"

@@ -1,6 +1,7 @@
 """The command line without a night: help, bad usage, bad configuration, exit codes."""
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -201,6 +202,11 @@ def test_help_names_every_verb_and_the_exit_codes(home):
     for verb in (*first, "history", "explain", "approve", "reject", "verify", "reconcile"):
         assert verb in answer.out
     assert "Exit codes" in answer.out
+
+
+def test_the_version_is_that_of_the_package(home):
+    answer = home.nocturne("--version")
+    assert (answer.code, answer.out) == (0, f"nocturne {version('nocturne')}\n")
 
 
 def test_status_of_a_pipeline_that_never_ran_is_an_answer(home):
