@@ -31,6 +31,7 @@ from model_registry.errors import RegistryError
 from model_registry.ledger import Ledger
 from model_registry.redaction import redacted
 from tasks.config import ConfigError, Pipeline
+from tasks.pipeline_file import found
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ def _pipelines(confs: Sequence[Path]) -> tuple[dict[str, Path], dict[str, str]]:
             left_out[path.stem] = str(error)
             logger.warning("left out: %s", error)
             continue
-        chosen[pipeline.name] = path.resolve()
+        chosen[pipeline.name] = found(path).resolve()
     return chosen, left_out
 
 
