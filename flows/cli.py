@@ -227,7 +227,7 @@ def _show_status(state: dict[str, Any]) -> None:
     grid("Last nights", ("night", "outcome", state["metric"], "reason"), rows)
     for warning in (*state["died"], state["champion_too_old"]):
         if warning:
-            out.print(f"[yellow]{warning}[/]", highlight=False, soft_wrap=True)
+            console.say(f"[yellow]{warning}[/]")
     show_facts({"schedule": f"{state['schedule']}; {state['served']}"})
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -233,15 +234,25 @@ def _listed(
             out.print(Padding(Text(cell), (0, 0, 0, 4), expand=False))
 
 
+def say(sentence: str) -> None:
+    """A sentence, wrapped between words on a screen; paths stay whole, to be copied."""
+    if out.is_terminal:
+        margin = " " * (len(sentence) - len(sentence.lstrip()) + 2)
+        sentence = textwrap.fill(
+            sentence,
+            out.width,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    out.print(sentence, highlight=False, soft_wrap=True)
+
+
 def show_facts(facts: Mapping[str, Any]) -> None:
     """Names and values, one a line; what has no value says nothing."""
     for name, value in facts.items():
         if value is not None and value != "":
-            out.print(
-                f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            say(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}")
 
 
 def number(value: float | None) -> str:
@@ -275,7 +286,7 @@ def night_table(night: Night, metric: str) -> None:
         grid(title, columns, rows)
     for gate in night.verdict.gates if night.verdict else ():
         mark = "[green]✓[/]" if gate.passed else "[red]✗[/]"
-        out.print(f"{mark} {gate.gate}: {escape(gate.sentence)}", highlight=False)
+        say(f"{mark} {gate.gate}: {escape(gate.sentence)}")
     facts: Mapping[str, str | None] = {
         "outcome": f"{night.outcome}: {night.reason}",
         "version": night.version and f"v{night.version} ({night.stage})",

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from flows import console
-from flows.console import answer, exit_codes, grid, out, show_facts, showing
+from flows.console import answer, exit_codes, grid, show_facts, showing
 from flows.options import DEFAULT, By, Conf, Json, Reason, pipeline_of
 
 app = typer.Typer()
@@ -181,4 +182,4 @@ def reconcile(conf: Conf = DEFAULT, by: By = None, *, as_json: Json = False) -> 
 
 def _say(sentences: Any) -> None:
     for sentence in sentences:
-        out.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.say(escape(sentence))

@@ -93,7 +93,7 @@ class Wanted:
         if missing is not None:
             raise DataError(
                 f"{self.place}: has no column {missing!r}, the input that the pipeline's "
-                f"`columns` names; there are: {', '.join(there) or 'none'}; rename it"
+                f"`columns` names; there are: {', '.join(there) or 'none'}; rename one"
             )
         return [name for name in self.names if name in there]
 

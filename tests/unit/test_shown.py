@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from flows import console
+from flows.watching import _show_scored
 from infra.native import without_chatter
 
 COLUMNS = ("entry", "when (UTC)", "what", "version", "champion", "by", "why")
@@ -57,9 +59,26 @@ def test_brackets_in_cells_are_text(shown):
         assert "[bold]better" in said
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_sentence_breaks_between_words_on_a_screen_and_never_in_a_path(monkeypatch, terminal):
+    path = "/a" * 60
+    out = Console(file=io.StringIO(), width=80, force_terminal=terminal, no_color=True)
+    monkeypatch.setattr(console, "out", out)
+    console.show_facts({"why": f"{WHY} {path}"})
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in out.file.getvalue().splitlines()]
+    assert " ".join(line.strip() for line in lines) == f"why: {WHY} {path}"
+    assert [len(line) <= 80 for line in lines] == ([True, True, False] if terminal else [False])
+
+
 def test_what_has_no_value_is_not_shown(shown):
     facts = {"scored_rows": 0, "rejects": None, "refused": "", "output": "a_b.csv"}
     assert shown(lambda: console.show_facts(facts)) == "scored rows: 0\noutput: a_b.csv\n"
+
+
+def test_of_a_scored_batch_only_what_says_something_is_shown(shown):
+    facts = {"rows": 2, "rejected": 0, "rejects": None, "parts": 1, "taken": 0, "refused": None}
+    assert shown(lambda: _show_scored(facts)) == "rows: 2\n"
+    assert "parts: 3" in shown(lambda: _show_scored({**facts, "parts": 3}))
 
 
 NOISY = """
