@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.terms import Finding, History, Terms
-from expectations.words import brief, percent
+from expectations.words import brief, counted, percent
 
 
 def judge(
@@ -79,7 +79,7 @@ def _new_classes(facts: pd.DataFrame, terms: Terms) -> list[Finding]:
             f"label is one of {brief(terms.labels)}",
             "critical" if stop else "warning",
             int(rows),
-            f"label: new label {label!r} {rows:,} rows, allowed are {brief(terms.labels)}"
+            f"label: new label {label!r} {counted(int(rows))}, allowed are {brief(terms.labels)}"
             f"{doing}; {_hint(str(label), terms.labels)}",
             (str(label),),
         )
@@ -120,7 +120,7 @@ def _classes(
         said = ", ".join(f"{label!r} {rows}" for label, rows in sorted(rare.items()))
         findings.append(
             Finding(
-                f"at least {terms.min_rows_per_class} rows of each class",
+                f"at least {counted(terms.min_rows_per_class)} of each class",
                 "critical",
                 sum(rare.values()),
                 f"class rows: {said}, at least {terms.min_rows_per_class} are asked for; gather "
@@ -206,7 +206,7 @@ def _enough(clean: pd.DataFrame, facts: pd.DataFrame, terms: Terms) -> list[Find
             f"at least {terms.min_rows:,} rows",
             "critical",
             0,
-            f"batch: {len(clean):,} rows{after}, expected at least {terms.min_rows:,}; check the "
+            f"batch: {counted(len(clean))}{after}, expected at least {terms.min_rows:,}; check the "
             "source, or lower contract.min_rows",
         )
     ]

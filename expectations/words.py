@@ -19,6 +19,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def counted(rows: int) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
 def short(value: Any) -> str:
     """A value cut to what fits in a sentence."""
     if isinstance(value, str):

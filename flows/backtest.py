@@ -66,17 +66,14 @@ def with_policy(pipeline: Pipeline, path: Path) -> Pipeline:
     Raises:
         ConfigError: no such file, or keys that are no policy.
     """
-    import yaml
     from pydantic import ValidationError
 
     from tasks.choices import check
     from tasks.misfits import explain
+    from tasks.pipeline_file import mapping_in
 
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
-    if not isinstance(content, Mapping) or not content.keys() <= {"gates", "policy"}:
+    content = mapping_in(path)
+    if not content.keys() <= {"gates", "policy"}:
         raise ConfigError(f"{path}: expected the keys `gates` and `policy` of a pipeline, no other")
     try:
         changed = Pipeline.model_validate({**pipeline.model_dump(), **content})

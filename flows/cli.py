@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="nocturne",
-    help="Retrain sequence classifiers every night and promote only what is really better.",
     epilog="Exit codes: 0 done · 1 failed · 2 bad usage or configuration · 3 refused by contract "
     "or gate. Where things run is set by NOCTURNE_* variables (see the README).",
     no_args_is_help=True,
@@ -30,6 +29,26 @@ app = typer.Typer(
 app.add_typer(deciding.app)
 app.add_typer(watching.app)
 app.add_typer(running.app)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"nocturne {version('nocturne')}")
+        raise typer.Exit
+
+
+@app.callback()
+def nocturne(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
+    """Retrain sequence classifiers every night and promote only what is really better."""
+
 
 Day = Annotated[
     datetime | None,
@@ -116,6 +135,8 @@ def retrain(
         if seed is not None:
             pipeline = pipeline.model_copy(update={"seed": seed})
         night = _run_night(pipeline, day, force=force)
+        given = {"--candidates": candidates, "--seed": seed}
+        _tell_unused(night, pipeline, [name for name, value in given.items() if value is not None])
         metric = pipeline.evaluation.metric
         answer(
             night.model_dump(mode="json"),
@@ -123,6 +144,19 @@ def retrain(
             table=lambda: console.night_table(night, metric),
         )
         raise typer.Exit(_code_of(night))
+
+
+def _tell_unused(night: Night, pipeline: Pipeline, given: list[str]) -> None:
+    """Options that a night which was finished already did not hear of."""
+    from tasks.questions import of_night
+
+    if given and night.settings_digest != of_night(pipeline):
+        console.err.print(
+            f"[yellow]night {night.logical_date} was finished already, by other settings or code: "
+            f"{' and '.join(given)} not used; --force runs it anew with them[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Night:
@@ -157,9 +191,11 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
 
 
 def _code_of(night: Night) -> int:
-    if night.outcome == "failed" and night.refused_by is None:
-        return console.FAILED
-    return console.REFUSED if night.refused_by else console.DONE
+    if night.refused_by == "source":
+        return console.USAGE
+    if night.refused_by:
+        return console.REFUSED
+    return console.FAILED if night.outcome == "failed" else console.DONE
 
 
 @app.command()
@@ -175,19 +211,24 @@ def status(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
 def _show_status(state: dict[str, Any]) -> None:
     champion = state["champion"]
     text = f"v{champion['version']}, {champion['reason']}" if champion else "none yet"
-    lines = {state["pipeline"]: f"champion {text}", "unfinished": state["unfinished"]}
-    lines["probation"] = state["probation"]
     waiting = ", ".join(f"v{version}" for version in state["waiting"])
-    lines["waiting"] = waiting and f"{waiting} for `nocturne approve` or `nocturne reject`"
-    show_facts({name: line for name, line in lines.items() if line})
+    show_facts(
+        {
+            "pipeline": state["pipeline"],
+            "champion": text,
+            "unfinished": state["unfinished"],
+            "probation": state["probation"],
+            "waiting": waiting and f"{waiting} for `nocturne approve` or `nocturne reject`",
+        }
+    )
     rows = [
         (n["logical_date"], n["outcome"], number(n["metric"]), n["reason"]) for n in state["nights"]
     ]
     grid("Last nights", ("night", "outcome", state["metric"], "reason"), rows)
     for warning in (*state["died"], state["champion_too_old"]):
         if warning:
-            out.print(f"[yellow]{warning}[/]", highlight=False, soft_wrap=True)
-    out.print(f"schedule: {state['schedule']}; {state['served']}", highlight=False)
+            console.say(f"[yellow]{warning}[/]")
+    show_facts({"schedule": f"{state['schedule']}; {state['served']}"})
 
 
 @app.command()

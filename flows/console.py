@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 OURS = ("flows", "tasks", "expectations", "model_registry", "infra")
 QUIET_SECONDS = 5.0
+PROSE = 30  # longer cells are prose
+NUMBER = re.compile(r"[-+]?[\d.,]*\s?(%|B|kB|MB|GB|s|ms)?|–")
 
 out = Console()
 err = Console(stderr=True)
@@ -147,7 +153,9 @@ def exit_codes(*, as_json: bool = False) -> Iterator[None]:
     """
     from pydantic import ValidationError
 
+    from infra.settings import Settings
     from tasks.config import ConfigError
+    from tasks.misfits import explain
 
     try:
         yield
@@ -157,8 +165,10 @@ def exit_codes(*, as_json: bool = False) -> Iterator[None]:
         _fail("interrupted", FAILED, as_json=as_json)
     except Refused as error:
         _fail(str(error), REFUSED, as_json=as_json)
-    except (ConfigError, ValidationError) as error:
+    except ConfigError as error:
         _fail(str(error), USAGE, as_json=as_json)
+    except ValidationError as error:
+        _fail(explain(error, Settings, "NOCTURNE_"), USAGE, as_json=as_json)
     except Exception as error:
         if os.environ.get("NOCTURNE_DEBUG"):
             raise
@@ -185,20 +195,64 @@ def answer(value: Any, *, as_json: bool, table: Callable[[], None]) -> None:
 
 
 def grid(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """One table on standard output; numbers-like columns after the first align right."""
+    """One table on standard output: numbers align right, prose is wrapped.
+
+    Where the screen is too narrow for prose in a column, it stands below its row.
+    """
+    cells = list(zip(*rows, strict=True)) or [()] * len(columns)
+    widths = [max(map(len, (name, *column))) for name, column in zip(columns, cells, strict=True)]
+    prose = [at for at, width in enumerate(widths) if width > PROSE]
+    short = [at for at in range(len(columns)) if at not in prose]
+    if sum(widths[at] + 3 for at in short) + (PROSE + 3) * len(prose) > out.width:
+        _listed(title, columns, rows, {at: widths[at] for at in short})
+        return
     table = Table(title=title, title_justify="left", header_style="bold")
-    for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
+    for name, column in zip(columns, cells, strict=True):
+        numbers = all(map(NUMBER.fullmatch, column))
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*map(Text, row))
     out.print(table)
 
 
+def _listed(
+    title: str,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    short: Mapping[int, int],
+) -> None:
+    """The same without lines: what is short in columns of these widths, the rest below."""
+
+    def head(row: tuple[str, ...]) -> str:
+        return "  ".join(row[at].ljust(width) for at, width in short.items())
+
+    out.print(Text(title, "italic"))
+    out.print(Text(head(columns), "bold"))
+    for row in rows:
+        out.print(Text(head(row)))
+        for cell in (cell for at, cell in enumerate(row) if at not in short and cell):
+            out.print(Padding(Text(cell), (0, 0, 0, 4), expand=False))
+
+
+def say(sentence: str) -> None:
+    """A sentence, wrapped between words on a screen; paths stay whole, to be copied."""
+    if out.is_terminal:
+        margin = " " * (len(sentence) - len(sentence.lstrip()) + 2)
+        sentence = textwrap.fill(
+            sentence,
+            out.width,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    out.print(sentence, highlight=False, soft_wrap=True)
+
+
 def show_facts(facts: Mapping[str, Any]) -> None:
-    """Names and values, one a line."""
+    """Names and values, one a line; what has no value says nothing."""
     for name, value in facts.items():
-        said = escape(str(value))
-        out.print(f"[bold]{name.replace('_', ' ')}[/]: {said}", highlight=False, soft_wrap=True)
+        if value is not None and value != "":
+            say(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}")
 
 
 def number(value: float | None) -> str:
@@ -232,7 +286,7 @@ def night_table(night: Night, metric: str) -> None:
         grid(title, columns, rows)
     for gate in night.verdict.gates if night.verdict else ():
         mark = "[green]✓[/]" if gate.passed else "[red]✗[/]"
-        out.print(f"{mark} {gate.gate}: {escape(gate.sentence)}", highlight=False)
+        say(f"{mark} {gate.gate}: {escape(gate.sentence)}")
     facts: Mapping[str, str | None] = {
         "outcome": f"{night.outcome}: {night.reason}",
         "version": night.version and f"v{night.version} ({night.stage})",
@@ -242,6 +296,4 @@ def night_table(night: Night, metric: str) -> None:
         "report": night.report,
         "seconds": ", ".join(f"{step} {spent:.0f}" for step, spent in night.seconds.items()),
     }
-    for name, value in facts.items():
-        if value:
-            out.print(f"[bold]{name}[/]: {escape(value)}", highlight=False, soft_wrap=True)
+    show_facts(facts)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from flows import console
-from flows.console import answer, exit_codes, grid, out, show_facts, showing
+from flows.console import answer, exit_codes, grid, show_facts, showing
 from flows.options import DEFAULT, By, Conf, Json, Reason, pipeline_of
 
 app = typer.Typer()
@@ -67,7 +68,24 @@ def _by_hand(
         from flows import promotion
 
         facts = promotion.by_hand(pipeline_of(conf), verb, version, reason, by)
+        facts["next"] = _next(conf, verb, facts)
         answer(facts, as_json=as_json, table=lambda: show_facts(facts))
+
+
+def _next(conf: Path, verb: str, facts: dict[str, Any]) -> str:
+    """What the decision means from now on, and the command that goes on from there."""
+    before, version = facts["champion_before"], facts["version"]
+    serves = f"v{facts['champion_after']} serves" if facts["champion_after"] else "nothing serves"
+    if verb == "rollback":
+        return (
+            f"{serves} now; nights go on and promote what beats it, but v{before} only after "
+            f"`nocturne promote {conf} {before} --reason WHY`"
+        )
+    if verb == "reject":
+        anyway = f"`nocturne promote {conf} {version} --reason WHY` does it all the same"
+        return f"{serves} on; no night promotes v{version} again, {anyway}"
+    back = f"; `nocturne rollback {conf} --reason WHY` goes back to v{before}" if before else ""
+    return f"{serves} now, and nights are held against it{back}"
 
 
 @app.command()
@@ -113,7 +131,8 @@ def explain(
         from flows.records import explanation_of
 
         story = explanation_of(pipeline_of(conf), version)
-        answer(story.to_json(), as_json=as_json, table=lambda: _say(story.sentences()))
+        told = [*story.sentences(), f"all decisions, the others too: nocturne history {conf}"]
+        answer(story.to_json(), as_json=as_json, table=lambda: _say(told))
 
 
 @app.command()
@@ -163,4 +182,4 @@ def reconcile(conf: Conf = DEFAULT, by: By = None, *, as_json: Json = False) -> 
 
 def _say(sentences: Any) -> None:
     for sentence in sentences:
-        out.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.say(escape(sentence))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from infra.orchestration import prefect_runs
 from infra.settings import Settings
 from infra.storage import Storage, StorageError, open_storage
+from model_registry.words import counted
 from tasks.config import Pipeline
 
 TIMEOUT_SECONDS = 10
@@ -218,7 +219,7 @@ def _prefect(pipeline: Pipeline, settings: Settings) -> Iterator[Finding]:
     due = [datetime.fromisoformat(run["expected_start_time"]) for run in runs]
     late = [moment for moment in due if (now - moment).total_seconds() > 60]
     if late:
-        said = f"{len(late)} nights are late, the first due {late[0]:%Y-%m-%d %H:%M} UTC: "
+        said = f"{counted(len(late), 'night')} late, the first due {late[0]:%Y-%m-%d %H:%M} UTC: "
         yield Finding("schedule", "broken", said + _why(runs[0]), serve)
     else:
         yield Finding("schedule", "fine", f"next night due {due[0]:%Y-%m-%d %H:%M} UTC")

@@ -11,10 +11,20 @@ if TYPE_CHECKING:
     from tasks.config import Pipeline
 
 DEFAULT = Path("conf/support_tickets.yaml")
-Conf = Annotated[Path, typer.Argument(help="Pipeline file.", show_default=True)]
+Conf = Annotated[
+    Path, typer.Argument(help="Pipeline file, or its name in conf/.", show_default=True)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document for scripts.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who asks; the system's user name.")]
+
+
+def place_of(key: str) -> str:
+    """Where a key of the store lies, as it can be opened."""
+    from infra.settings import Settings
+    from infra.storage import open_storage
+
+    return f"{open_storage(Settings()).uri}/{key}"
 
 
 def pipeline_of(conf: Path) -> Pipeline:

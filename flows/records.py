@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from flows.options import place_of
 from flows.promotion import shadow_of
 from model_registry.explaining import Explanation, explain
 from model_registry.history import decisions_in
@@ -33,4 +34,8 @@ def explanation_of(pipeline: Pipeline, version: str | None) -> Explanation:
     story = explain(list(promotions.ledger.follow()), version)
     champion = promotions.state().champion
     said = shadow_of(pipeline, story.version, champion)
+    links = story.facts.get("links", {})
+    if "report" in links:
+        links = {**links, "report": place_of(links["report"])}
+        story = replace(story, facts={**story.facts, "links": links})
     return replace(story, live=said.sentence) if said and said.numbers["rows"] else story

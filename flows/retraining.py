@@ -17,17 +17,18 @@ from flows.kept import KeptSteps
 from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
+from flows.recording import record, skipped_for
 from flows.stopping import NightStopped, stoppable
 from infra import memory
 from infra.failpoints import failpoint
 from infra.settings import Settings
-from infra.storage import Storage, open_storage
+from infra.storage import open_storage
 from model_registry.errors import RegistryUnreachable
 from model_registry.state import Champion
 from tasks import nights, questions, shadow_findings
 from tasks.choices import check
 from tasks.config import Pipeline
-from tasks.datasets.errors import DataError
+from tasks.datasets.errors import DataError, NotThere
 from tasks.decide import decide
 from tasks.lease import Lease, LeaseLost, holding
 from tasks.notify import notify
@@ -97,7 +98,7 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
             return finished
         skipped = None
         if logical_date is None and deployment.id is not None:  # nobody started it by hand
-            skipped = _skipped(pipeline, day, scheduled, storage, lease)
+            skipped = skipped_for(pipeline, day, scheduled, storage, lease)
         night = skipped or _Steps(pipeline, day, lease, force=force).run()
         record(night, storage, lease)
         now, serves = datetime.now(UTC), night.champion_after
@@ -106,39 +107,6 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     if night.outcome == "failed":
         raise NightFailed(night)
     return night
-
-
-def record(night: Night, storage: Storage, lease: Lease) -> None:
-    """Write how a night ended, for as long as it is this process' own.
-
-    Raises:
-        LeaseLost: it is not; what was written counts only until its heir writes.
-        StorageError: the store does not answer or refuses.
-    """
-    lease.check()
-    failpoint("before_save")
-    nights.save(night, storage, lease=lease.held.number)
-    failpoint("after_save")
-    lease.check()
-
-
-def _skipped(
-    pipeline: Pipeline, day: date, scheduled: datetime, storage: Storage, lease: Lease
-) -> Night | None:
-    """A scheduled night that should not run; one that should covers those that were missed."""
-    facts = {"pipeline": pipeline.name, "outcome": "skipped", "seed": pipeline.seed}
-    now = datetime.now(UTC)
-    facts["finished_at"] = now.isoformat(timespec="seconds")
-    why = missed.why_skipped(pipeline.schedule, scheduled, now)
-    if why is not None:
-        return Night(**facts, logical_date=day.isoformat(), reason=why)
-    for other in missed.covered(
-        pipeline.schedule, scheduled, nights.recorded(pipeline.name, storage)
-    ):
-        logger.warning("night %s was missed; this one covers it", other)
-        reason = f"covered by night {day}: no process ran when it was due"
-        record(Night(**facts, logical_date=other.isoformat(), reason=reason), storage, lease)
-    return None
 
 
 class _Steps:
@@ -169,6 +137,8 @@ class _Steps:
                 self._models(self.snapshot, self.prepared)
         except LeaseLost:
             raise
+        except NotThere as error:
+            self._refused(str(error), by="source")
         except DataError as error:
             self._refused(str(error))
         except (NightStopped, KeyboardInterrupt) as stop:
@@ -185,9 +155,9 @@ class _Steps:
         finish_run(night)
         return night
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, reason: str, by: str = "contract") -> None:
         """The data are at fault: the next run reads the source again."""
-        self.facts |= {"reason": reason, "refused_by": "contract"}
+        self.facts |= {"reason": reason, "refused_by": by}
         self.kept.forget("ingest")
 
     def _stopped(self, stop: BaseException) -> None:
@@ -288,8 +258,8 @@ class _Steps:
 
     def _take(self, tuned: Tuned) -> None:
         """Go on with what a search found as a candidate among others."""
-        day = self.day.isoformat()
-        if tuned.logical_date == day:
+        self.lease.check()
+        if tuned.logical_date == self.day.isoformat():
             past.save(self.pipeline.name, tuned, self.storage)
         self.facts["tuned"] = tuned
         self.pipeline = beside(self.pipeline, tuned.candidate)

@@ -5,13 +5,16 @@ Prefect starts them by the crons in the pipeline's file. An alarm of monitoring 
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from contextlib import suppress
 from typing import Any
 
-import prefect
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
+from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
@@ -22,9 +25,22 @@ from tasks.alarm import EVENT, resource
 from tasks.config import Pipeline
 
 
+class Served(Runner):
+    """Prefect's runner, but for its answer to SIGTERM, a coroutine that nobody awaits."""
+
+    def handle_sigterm(self, *_: Any, **__: Any) -> None:
+        """End the loop; leaving it ends runs and pauses schedules."""
+        sys.exit(0)
+
+
 def serve(*pipelines: Pipeline) -> None:
     """Poll for scheduled runs and run them, until interrupted."""
-    prefect.serve(*(made for pipeline in pipelines for made in deployments(pipeline)))
+    runner = Served()
+    for pipeline in pipelines:
+        for made in deployments(pipeline):
+            runner.add_deployment(made)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(runner.start())
 
 
 def deployments(pipeline: Pipeline) -> list[RunnerDeployment]:

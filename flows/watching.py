@@ -10,7 +10,7 @@ import typer
 
 from flows import console
 from flows.console import answer, exit_codes, grid, out, show_facts, showing, size
-from flows.options import DEFAULT, By, Conf, Json, pipeline_of
+from flows.options import DEFAULT, By, Conf, Json, pipeline_of, place_of
 
 if TYPE_CHECKING:
     from tasks.references import Watched
@@ -59,9 +59,15 @@ def score(
         date = day.date() if day else None
         result = score_file(pipeline_of(conf), source, target, date, force=force)
         facts = result.model_dump(mode="json")
-        answer(facts, as_json=as_json, table=lambda: show_facts(facts))
+        answer(facts, as_json=as_json, table=lambda: _show_scored(facts))
         if result.refused:
             raise typer.Exit(console.REFUSED)
+
+
+def _show_scored(facts: dict[str, Any]) -> None:
+    """Not what there is none of, nor that one file is one part."""
+    usual = {"parts": 1}
+    show_facts({name: said for name, said in facts.items() if said and said != usual.get(name)})
 
 
 @app.command()
@@ -172,9 +178,9 @@ def _show_day(found: Watched) -> None:
     if rows:
         grid(f"{found.pipeline}, live inputs of {found.logical_date}", columns, rows)
     colour = "red" if found.alarm else "yellow" if found.conspicuous else "green"
-    out.print(f"[{colour}]{found.reason}[/]", highlight=False, soft_wrap=True)
+    console.say(f"[{colour}]{found.reason}[/]")
     sure = found.estimated_accuracy
     accuracy = f"{sure.value:.3f} [{sure.low:.3f}, {sure.high:.3f}]" if sure else ""
     true = ", ".join(f"{day} {value:.3f}" for day, (value, _) in found.true_accuracy.items())
-    told = {"estimated accuracy": accuracy, "true accuracy": true, "report": found.report or ""}
-    show_facts({name: value for name, value in told.items() if value})
+    report = found.report and place_of(found.report)
+    show_facts({"estimated accuracy": accuracy, "true accuracy": true, "report": report})

@@ -251,7 +251,7 @@ def _count(state: State, entry: Entry) -> None:
     test = (facts.get("digests") or {}).get("test")
     compared = entry.body.get("before") is not None  # a first version is compared with nobody
     if test and facts.get("gates") and compared:
-        state.looks.count(test, facts.get("test_sketch", ""))
+        state.looks.count(test, facts.get("test_sketch", ""), entry.at[:10])
 
 
 def _pending(state: State, entry: Entry) -> Pending:

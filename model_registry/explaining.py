@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 from model_registry.chain import Entry
@@ -11,6 +12,7 @@ from model_registry.decisions import state_of
 from model_registry.errors import RegistryError
 from model_registry.history import Decision, decisions_in
 from model_registry.state import State
+from model_registry.words import counted
 
 SHOWN = 12  # characters of a digest
 
@@ -25,6 +27,7 @@ class Explanation:
         decisions: All that were made about it, oldest first.
         facts: What the judgement of it rests on; empty where a person alone decided.
         looks: Which decision on the same test rows that was, from 1.
+        first_look: When the first of them was made, in words; empty where this is the first.
         afterwards: Later decisions about who serves.
         live: What it did as the champion's shadow; empty where it was none.
     """
@@ -36,13 +39,14 @@ class Explanation:
     looks: int
     afterwards: tuple[Decision, ...]
     live: str = ""
+    first_look: str = ""
 
     def sentences(self) -> Iterator[str]:
         """The story, line by line."""
         yield f"v{self.version}: {self.stands}"
         for one in self.decisions:
             yield f"{told(one)}"
-        yield from _judged(self.facts, self.looks)
+        yield from _judged(self.facts, self.looks, self.first_look)
         if self.live:
             yield f"beside the champion on live rows: {self.live}"
         if self.afterwards:
@@ -73,13 +77,15 @@ def explain(entries: Sequence[Entry], version: str | None = None) -> Explanation
         raise RegistryError(f"no decision {asked} is in the ledger; there are: {known or 'none'}")
     judged = [entry for entry in entries if _facts(entry) and entry.body["version"] == version]
     facts = _facts(judged[-1]) if judged else {}
+    looks = _looks(entries, judged[-1]) if judged else []
     return Explanation(
         version,
         _stands(state, version, made),
         tuple(about),
         facts,
-        _looks(entries, judged[-1]) if judged else 0,
+        len(looks),
         tuple(one for one in made if one.number > about[-1].number and one.before != one.after),
+        first_look=_first_look(looks),
     )
 
 
@@ -118,7 +124,7 @@ def _stands(state: State, version: str, made: Sequence[Decision]) -> str:
     return may if before else "not in Production"
 
 
-def _judged(facts: Mapping[str, Any], looks: int) -> Iterator[str]:
+def _judged(facts: Mapping[str, Any], looks: int, first_look: str) -> Iterator[str]:
     """What the judgement rests on."""
     if not facts:
         return
@@ -137,16 +143,26 @@ def _judged(facts: Mapping[str, Any], looks: int) -> Iterator[str]:
     for gate in facts["gates"]:
         yield f"  {'✓' if gate['passed'] else '✗'} {gate['gate']}: {gate['sentence']}"
     digests = ", ".join(f"{name} {value[:SHOWN]}" for name, value in facts["digests"].items())
-    yield f"rests on: {digests}; decision {looks} on these test rows"
+    yield f"rests on: {digests}; decision {looks} on these test rows{first_look}"
     seeds = ", ".join(f"{name} {seed}" for name, seed in facts["seeds"].items())
     links = ", ".join(f"{name} {link}" for name, link in facts["links"].items())
     yield f"night {facts['logical_date']}; seeds: {seeds}; look further: {links}"
 
 
-def _looks(entries: Sequence[Entry], at: Entry) -> int:
+def _looks(entries: Sequence[Entry], at: Entry) -> list[Entry]:
+    """The decisions on the same test rows up to this one, oldest first."""
     test = _facts(at).get("digests", {}).get("test")
-    before = (_facts(entry) for entry in entries if entry.number <= at.number)
-    return sum(1 for one in before if one.get("gates") and one["digests"].get("test") == test)
+    before = [entry for entry in entries if entry.number <= at.number]
+    judged = [entry for entry in before if _facts(entry).get("gates")]
+    return [entry for entry in judged if _facts(entry)["digests"].get("test") == test]
+
+
+def _first_look(looks: Sequence[Entry]) -> str:
+    """How long the test rows have judged: `, the first on 2026-04-01, 12 days before`."""
+    if len(looks) < 2:
+        return ""
+    first, last = (date.fromisoformat(entry.at[:10]) for entry in (looks[0], looks[-1]))
+    return f", the first on {first}, {counted((last - first).days, 'day')} before"
 
 
 def _facts(entry: Entry) -> Mapping[str, Any]:

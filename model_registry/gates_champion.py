@@ -17,7 +17,8 @@ from model_registry.proportions import (
     telling_margin,
     together,
 )
-from model_registry.results import Failing, GateResult
+from model_registry.results import Failing, GateResult, most_rows
+from model_registry.words import counted
 
 FIRST = "first version: nothing is in Production yet"
 MISS = 0.1  # how often an equal model may fail one of the groups where rows allow it
@@ -35,7 +36,7 @@ def beats_champion(evidence: Evidence, *, margin: float = 0.0, worth: float = 0.
     low, chance = found.at_least(level), (1 - evidence.confidence) / 2
     said = (
         f"{evidence.metric} {found.first:.4f} against {found.second:.4f} of "
-        f"{evidence.champion_name} on {found.rows:,} rows: {found.difference:+.4f}, "
+        f"{evidence.champion_name} on {counted(found.rows, 'row')}: {found.difference:+.4f}, "
         f"{evidence.confidence:.0%} CI [{found.low:+.4f}, {found.high:+.4f}], {_p(found.p)}"
     )
     said += f"; {_at_look(evidence, low, margin)}"
@@ -63,6 +64,8 @@ def _at_look(evidence: Evidence, low: float, margin: float) -> str:
     look = f"look {evidence.wear.looks + 1:.3g} of {evidence.worn_after} at these rows"
     if len(evidence.wear.shares) > 1:
         look += f" on average, {evidence.wear.fresh:.0%} of them new"
+    if evidence.wear.since:
+        look += f", the first on {evidence.wear.since}"
     if not evidence.level:
         return (
             f"{look}: the test set is worn and proves nothing any more; new labelled rows "
@@ -75,18 +78,26 @@ def _at_look(evidence: Evidence, low: float, margin: float) -> str:
 
 
 def _missing(evidence: Evidence, margin: float, worth: float) -> tuple[int, str]:
-    """How many more rows would settle it, and that in words."""
+    """How many more rows would settle it, and that in words.
+
+    Where the challenger looks worse it is 0: more rows would only confirm that.
+    """
     found, level = evidence.difference, evidence.level
     if not level:
         return 0, ""
     gain = found.difference - margin
     if gain > 0:
         more = max(1, found.rows_to_see(gain, level) - found.rows)
-        return more, f"; about {more:,} more test rows would show a difference of this size"
+        return (
+            more,
+            f"; about {counted(more, 'more test row')} would show a difference of this size",
+        )
     power = found.power(worth + margin, level)
     said = f"; a gain of {worth + margin:.3f} would have shown on {power:.0%} of such nights"
+    if found.difference < 0:
+        return 0, said
     more = max(0, found.rows_to_see(worth, level) - found.rows)
-    return more, said + (f", and on 80% with {more:,} more test rows" if more else "")
+    return more, said + (f", and on 80% with {counted(more, 'more test row')}" if more else "")
 
 
 def _p(value: float) -> str:
@@ -180,9 +191,10 @@ def _all_hold(
     said = _told(what, evidence, held, failed)
     if unknown:
         rows = sum(g.rows for g in unknown)
-        said += f"; too few rows to tell ({least} are needed): {_names(unknown)} ({rows} rows)"
+        few = f"{_names(unknown)} ({counted(rows, 'row')})"
+        said += f"; too few rows to tell ({least} are needed): {few}"
     numbers = {f"{key}.{h.pairs.name}": value for h in held for key, value in _numbers(h).items()}
-    more = max([h.more_rows for h in failed], default=0)
+    more = most_rows(h.more_rows for h in failed)
     failing: Failing = "worse" if worse else "unsure"
     return GateResult(gate, not failed and not blocked, said, numbers, failing, more)
 
@@ -200,6 +212,7 @@ def _judged(groups: list[Pairs], rule: Rule) -> list[Held]:
         )
         p = holds(group, margin)
         more = max(1, rows_to_hold(group, margin, level=rule.level) - group.rows)
+        more = more if group.fall < margin else 0  # else they would only confirm the fall
         judged.append(Held(group, margin, p, harmed, p <= rule.level, more))
     return judged
 
@@ -220,16 +233,15 @@ def _of_one(what: str, held: Held, evidence: Evidence) -> str:
     pairs = held.pairs
     ours, theirs = pairs.first / pairs.rows, pairs.second / pairs.rows
     said = f"{_names([pairs])}: {what} {ours:.3f} against {theirs:.3f} of "
-    said += f"{evidence.champion_name} on {pairs.rows:,} rows"
+    said += f"{evidence.champion_name} on {counted(pairs.rows, 'row')}"
     points = f"{100 * held.margin:.3g} points"
     if held.passed:
         return f"{said}, a fall of {points} is excluded ({_p(held.p)})"
     if held.fell <= 0.05:
         return f"{said}: it fell ({_p(held.fell)}), and {points} cannot be excluded"
-    return (
-        f"{said}, a fall of {points} cannot be excluded ({_p(held.p)}); about "
-        f"{held.more_rows:,} more rows of it would settle it"
-    )
+    said += f", a fall of {points} cannot be excluded ({_p(held.p)})"
+    more = counted(held.more_rows, "more row")
+    return said + (f"; about {more} of it would settle it" if held.more_rows else "")
 
 
 def _names(groups: Iterable[Pairs]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +38,12 @@ class GateResult:
     numbers: Mapping[str, float] = field(default_factory=dict)
     failing: Failing = "unfit"
     more_rows: int = 0
+
+
+def most_rows(needed: Iterable[int]) -> int:
+    """Rows that settle all of what is unsure; 0 where some part is settled by none."""
+    counts = list(needed)
+    return max(counts) if counts and all(counts) else 0
 
 
 @dataclass(frozen=True)

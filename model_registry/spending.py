@@ -73,9 +73,12 @@ class Wear:
 
     Attributes:
         shares: Earlier looks to the share of the rows that took part in so many; sums to 1.
+        since: Day of the first look at any of them; empty where there was none, or no day of it
+            is known.
     """
 
     shares: Mapping[int, float] = field(default_factory=lambda: {0: 1.0})
+    since: str = ""
 
     def __post_init__(self) -> None:
         lowest = min(self.shares, default=-1)
@@ -86,11 +89,11 @@ class Wear:
             )
 
     @classmethod
-    def of(cls, looks: Iterable[int]) -> Wear:
+    def of(cls, looks: Iterable[int], since: str = "") -> Wear:
         """Of the earlier looks of each row; of no row known, none."""
         counted = Counter(looks) or Counter([0])
         total = counted.total()
-        return cls({looks: rows / total for looks, rows in sorted(counted.items())})
+        return cls({looks: rows / total for looks, rows in sorted(counted.items())}, since)
 
     @property
     def looks(self) -> float:
@@ -136,42 +139,53 @@ class Looks:
         sets: Digest of a whole set, to how often it judged.
         rows: Row of a sketch, to how often it judged; as far as `reach` goes.
         reach: Of rows up to here, in the order of sketches, everything is known.
+        first: Set or row, to the day of the first look at it; not known of what judged under an
+            earlier version of Nocturne.
     """
 
     sets: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     reach: str = EVERYTHING
+    first: dict[str, str] = field(default_factory=dict, compare=False)
 
-    def count(self, digest: str, sketch: str = "") -> None:
-        """One more look at a set; decisions of older versions have no sketch."""
-        self.sets[digest] = self.sets.get(digest, 0) + 1
+    def count(self, digest: str, sketch: str = "", day: str = "") -> None:
+        """One more look at a set, on a day; decisions of older versions have no sketch."""
         seen = _rows(sketch)
+        new = [one for one in (digest, *seen) if not self._judged(one)]
+        self.sets[digest] = self.sets.get(digest, 0) + 1
         if len(seen) >= SKETCHED and seen[-1] < self.reach:
             self.reach = seen[-1]
             self.rows = {row: looks for row, looks in self.rows.items() if row <= self.reach}
         for row in seen:
             if row <= self.reach:
                 self.rows[row] = self.rows.get(row, 0) + 1
+        days = {**self.first, **dict.fromkeys(new, day)}
+        self.first = {one: day for one, day in days.items() if self._judged(one)}
 
     def wear(self, digest: str, sketch: str = "") -> Wear:
         """How worn a set is: by its rows where they are known, and as the whole that it is."""
         whole = self.sets.get(digest, 0)
         known = [row for row in _rows(sketch) if row <= self.reach]
-        return Wear.of([max(self.rows.get(row, 0), whole) for row in known] or [whole])
+        days = [self.first.get(one, "") for one in (digest, *known) if self._judged(one)]
+        since = min(days, default="")  # empty where one is not known
+        return Wear.of([max(self.rows.get(row, 0), whole) for row in known] or [whole], since)
+
+    def _judged(self, one: str) -> bool:
+        return one in self.sets or one in self.rows
 
     def copy(self) -> Looks:
         """The same, to be changed by itself."""
-        return Looks(dict(self.sets), dict(self.rows), self.reach)
+        return Looks(dict(self.sets), dict(self.rows), self.reach, dict(self.first))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `sets` as earlier versions kept them."""
-        return {"looks": self.sets, "rows": self.rows, "reach": self.reach}
+        return {"looks": self.sets, "rows": self.rows, "reach": self.reach, "first": self.first}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Looks:
         """What `to_json` gave, or an earlier version, which knew whole sets only."""
         rows, reach = content.get("rows", {}), content.get("reach", EVERYTHING)
-        return cls(dict(content["looks"]), dict(rows), reach)
+        return cls(dict(content["looks"]), dict(rows), reach, dict(content.get("first", {})))
 
 
 def _rows(sketch: str) -> Sequence[str]:

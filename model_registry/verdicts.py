@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model_registry.evidence import Evidence
-from model_registry.results import WORDS, Decision, GateResult, PromotionPolicy, Word
+from model_registry.results import (
+    WORDS,
+    Decision,
+    GateResult,
+    PromotionPolicy,
+    Word,
+    most_rows,
+)
+from model_registry.words import counted
 
 
 def conclude(
@@ -24,7 +32,7 @@ def conclude(
     promote, why = _promote(word, evidence, policy)
     classes = _classes(evidence)
     reason = "; ".join(part for part in (f"{WORDS[word]}: {said}", classes, why) if part)
-    more = max([result.more_rows for result in failed], default=0) if word == "unsure" else 0
+    more = most_rows(result.more_rows for result in failed) if word == "unsure" else 0
     return Decision(promote, word, reason, tuple(results), more)
 
 
@@ -95,5 +103,7 @@ def _classes(evidence: Evidence) -> str:
     if not evidence.comparable:
         return f"{evidence.champion_name} knows none of the classes of tonight's rows"
     left = int((~evidence.shared.rows).sum())
-    compared = f"compared on the {len(evidence.shared.names)} classes both know"
-    return f"{', '.join(said)}: {compared}" + (f", {left:,} rows left out" if left else "")
+    several = len(evidence.shared.names) > 1
+    compared = f"the {len(evidence.shared.names)} classes" if several else "the one class"
+    left_out = f", {counted(left, 'row')} left out" if left else ""
+    return f"{', '.join(said)}: compared on {compared} both know{left_out}"

@@ -28,7 +28,7 @@ from serving.request_log import RequestLog
 from serving.server import Server, bound
 from serving.shadow import Shadow
 from serving.slot import Slot
-from tasks.config import Pipeline
+from tasks.config import ConfigError, Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -123,5 +123,11 @@ def token_from(settings: Settings, path: str | None) -> SecretStr:
     """The token: of a file where one is named, else of the environment."""
     if path is None:
         return settings.serve_token
-    with open(path, encoding="utf-8") as file:
-        return SecretStr(file.read().strip())
+    try:
+        with open(path, encoding="utf-8") as file:
+            return SecretStr(file.read().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no text"
+        raise ConfigError(
+            f"--token-file {path}: cannot be read ({why}); name a file that holds the token"
+        ) from None

@@ -264,7 +264,8 @@ class Slot:
         if self.refused is None or self.refused.digest != champion.digest or final:
             kind = "refused" if final else "not ready"
             self._metrics.refused.labels(champion.version, kind).inc()
-            logger.error("swap to v%s refused: %s", champion.version, reason)
+            level = logging.ERROR if final else logging.WARNING
+            logger.log(level, "v%s is %s: %s", champion.version, kind, reason)
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         names = (champion.version, champion.digest, champion.since)
         self.refused = Refused(*names, reason, moment, final)

@@ -12,6 +12,7 @@ from prefect import task
 
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
+from model_registry.words import counted
 from tasks import live_inputs, reference_rows, watched_days
 from tasks.config import Pipeline
 from tasks.references import Measured, Snapshot, Watched
@@ -95,7 +96,8 @@ def _too_few(pipeline: Pipeline, day: date, rows: int, version: str | None) -> W
         version=version,
         rows=rows,
         level=_level(pipeline, 1, 1),
-        reason=f"not judged: {rows:,} rows were logged on {day}, monitoring.min_rows = {least:,}",
+        reason=f"not judged: {counted(rows, 'row')} logged on {day}, "
+        f"monitoring.min_rows = {least:,}",
     )
 
 

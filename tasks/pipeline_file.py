@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from tasks.config import ConfigError, Pipeline
 from tasks.misfits import explain
+
+FOLDER = Path("conf")
+DATA = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson")
 
 
 def _in_one_line(error: Exception) -> str:
@@ -18,22 +22,59 @@ def _in_one_line(error: Exception) -> str:
     return said.partition("\n")[0]
 
 
-def load_pipeline(path: Path) -> Pipeline:
-    """Read and check one pipeline file.
+def found(given: Path) -> Path:
+    """The file that a person means: as it is given, else a bare name in `conf/`.
 
     Raises:
-        ConfigError: no such file, no YAML mapping, or keys and values that do not fit.
+        ConfigError: nothing there, a folder, or data; the message says what to type instead.
+    """
+    if given.is_file():
+        if given.suffix.lower() in DATA:
+            raise ConfigError(
+                f"{given}: is data, not a pipeline file; `nocturne init {given}` writes one for it"
+            )
+        return given
+    bare = given.name == str(given)
+    for name in (given.name, f"{given.name}.yaml") if bare else ():
+        if (FOLDER / name).is_file():
+            return FOLDER / name
+    held = given if given.is_dir() else FOLDER
+    there = ", ".join(str(one) for one in sorted(held.glob("*.yaml"))) or "none"
+    if given.is_dir():
+        raise ConfigError(f"{given}: is a folder, not a pipeline file; in it there are: {there}")
+    raise ConfigError(
+        f"{given}: no such pipeline file{', nor in conf/' if bare else ''}; there are: {there}; "
+        "`nocturne init DATA` writes one"
+    )
+
+
+def mapping_in(path: Path) -> Mapping[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        ConfigError: no such file, or no YAML mapping.
     """
     import yaml
 
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such pipeline file; `nocturne init` writes one") from None
+        raise ConfigError(f"{path}: no such file; look at its name and folder") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {_in_one_line(error)}") from None
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: expected a mapping of keys, got {content!r:.40}")
+    return content
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """Read and check one pipeline file; a bare name is also looked for in `conf/`.
+
+    Raises:
+        ConfigError: no such file, no YAML mapping, or keys and values that do not fit.
+    """
+    path = found(path)
+    content = mapping_in(path)
     try:
         pipeline = Pipeline.model_validate(content)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from model_registry.errors import GateError, RegistryError
 from model_registry.probation import Finding, Said, Terms, Trial, judge
 from model_registry.state import Champion
 from model_registry.store import Registry
+from model_registry.words import counted
 from tasks.config import Pipeline
 from tasks.datasets.errors import DataError
 from tasks.inference.fetching import fetched
@@ -48,8 +49,8 @@ def probe(pipeline: Pipeline, day: date, trial: Trial, taken: Snapshot, *, look:
         rows = _new_rows(pipeline, trial, taken, storage)
         if len(rows) < how.min_rows:
             said = (
-                f"not judged: {len(rows):,} labelled rows have come that neither learnt from, "
-                f"policy.probation.min_rows = {how.min_rows:,}"
+                f"not judged: {counted(len(rows), 'labelled row')} so far that neither learnt "
+                f"from, policy.probation.min_rows = {how.min_rows:,}"
             )
             return _probed(pipeline, day, trial, said, rows=len(rows))
         found = _found(pipeline, trial, rows, look)

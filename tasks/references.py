@@ -319,8 +319,10 @@ class Night(Reference):
     logical_date: str
     outcome: Outcome = "failed"
     reason: str = "the night is not over"
-    refused_by: Literal["contract", "gate", "ledger", "approval"] | None = Field(
-        None, description="Who said no; approval: a person is asked first."
+    refused_by: Literal["source", "contract", "gate", "ledger", "approval"] | None = Field(
+        None,
+        description="Who said no; source: a file it names is not there; approval: a person is "
+        "asked first.",
     )
     version: str | None = Field(None, description="Registered tonight.")
     stage: str | None = Field(None, description="Where that version stands.")

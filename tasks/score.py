@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
+from infra.native import without_chatter
 from infra.settings import Settings
 from infra.storage import LocalStorage, Storage, open_place, open_storage
 from model_registry import signing
@@ -77,7 +79,7 @@ def score_batch(
     run = _Run(pipeline, plan, _champion(pipeline))
     try:
         return run.finish(*run.score(fresh=fresh))
-    except SourceChanged as changed:
+    except (SourceChanged, VersionGone) as changed:
         logger.warning("%s: scored anew, because %s", plan.target, changed)
         return run.finish(*run.score(fresh=True))
 
@@ -109,6 +111,10 @@ class _Meter:
         return self.rows / (time.perf_counter() - self.began) if self.began else 0.0
 
 
+class VersionGone(RuntimeError):
+    """The version that a job began with is no longer there; the message names both."""
+
+
 class _Run:
     """One run of a job: where it lies, who answers, what is left to do."""
 
@@ -131,41 +137,20 @@ class _Run:
             logger.info("%s: finished by an earlier run; --force scores anew", self.plan.target)
             self.taken = len(done)
             return job, done
-        job, classifier = self._with_model(job)
-        done = job.parts()
         self.taken = len(done)
         if done:
             logger.info("%d parts are finished; going on after row %d", len(done), _rows(done))
         at = Cursor(*done[-1].after) if done else Cursor()
         chunks = self.plan.source.chunks(at, job.record.chunk_rows)
         nothing = Chunk(no_rows(self.pipeline), (), at)
-        self.meter.began = time.perf_counter()
         with Ahead(chunks) as ahead:
-            answers = self._answers(job, classifier)
-            parts = job.run(ahead, done, answers, self.meter.told, nothing, self.settings.workers)
+            first = list(itertools.islice(ahead, 1))  # to end before a model is loaded
+            answers = self._answers(job, self._classifier(job))
+            self.meter.began = time.perf_counter()
+            chunks = itertools.chain(first, ahead)
+            parts = job.run(chunks, done, answers, self.meter.told, nothing, self.settings.workers)
         progress.report("score", _rows(parts), _rows(parts), f"rows, {self.meter.rate:,.0f} rows/s")
         return job, parts
-
-    def _with_model(self, job: Job) -> tuple[Job, SequenceClassifier]:
-        """The job and its version; where that version is gone, the job anew with who serves."""
-        pinned = self.champion
-        if job.record.digest != self.champion.digest:
-            pinned = Champion(job.record.version, job.record.digest, 0)
-        try:
-            return job, self._classifier(pinned)
-        except RegistryUnreachable:
-            raise
-        except RegistryError as gone:
-            if pinned is self.champion:
-                raise
-            logger.warning(
-                "v%s, which the job began with, is gone (%s); anew with v%s",
-                pinned.version,
-                gone,
-                self.champion.version,
-            )
-        clear(self.place)
-        return begun(self.place, self._asked()), self._classifier(self.champion)
 
     def _asked(self) -> Record:
         scoring = self.pipeline.scoring
@@ -180,7 +165,24 @@ class _Run:
             sample=scoring.sample if self.plan.configured else 0,
         )
 
-    def _classifier(self, champion: Champion) -> SequenceClassifier:
+    def _classifier(self, job: Job) -> SequenceClassifier:
+        """The version that the job began with.
+
+        Raises:
+            VersionGone: its files are no longer there, and another serves now.
+        """
+        if job.record.digest == self.champion.digest:
+            return self._loaded(self.champion)
+        pinned = Champion(job.record.version, job.record.digest, 0)
+        try:
+            return self._loaded(pinned)
+        except RegistryUnreachable:
+            raise
+        except RegistryError as gone:
+            said = f"v{pinned.version}, which the job began with, is gone ({gone})"
+            raise VersionGone(f"{said}; v{self.champion.version} serves now") from None
+
+    def _loaded(self, champion: Champion) -> SequenceClassifier:
         from tasks.inference.classifier import SequenceClassifier
 
         # chunks share the cores: a recurrent layer loses a third of its speed to more threads
@@ -190,9 +192,10 @@ class _Run:
         folder = settings.work / name / "champion"
         registry = Registry(settings.mlflow_uri)
         place, manifest = fetched(registry, name, champion, folder, public_key)
-        return SequenceClassifier.load(
-            place, expected_digest=manifest.digest, public_key=public_key
-        )
+        with without_chatter():
+            return SequenceClassifier.load(
+                place, expected_digest=manifest.digest, public_key=public_key
+            )
 
     def _answers(self, job: Job, classifier: SequenceClassifier) -> Callable[[Chunk], Answered]:
         id_name = self.pipeline.columns.id or "row_id"

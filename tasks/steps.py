@@ -78,7 +78,10 @@ class Steps:
         return found
 
     def kept(self, step: str, kind: type[Answer], question: Mapping[str, Any]) -> Answer | None:
-        """What is kept for a question; None, with the reason logged, where it must be computed."""
+        """What is kept for a question; None where it must be computed.
+
+        Where an earlier answer does not serve, the reason is logged.
+        """
         if self.fresh:
             logger.info("%s: asked for anew", step)
             return None
@@ -90,10 +93,10 @@ class Steps:
                 logger.info("%s: taken from the run before", step)
                 return reference
         except FileNotFoundError:
-            why = "nothing kept"
+            return None
         except (OSError, ValidationError) as error:
             why = f"what was kept cannot be read ({type(error).__name__})"
-        logger.info("%s: computed, %s", step, why)
+        logger.info("%s: computed anew, because %s", step, why)
         return None
 
     def keep(

@@ -34,6 +34,7 @@ class Part:
         environment: Variables on top of the supervisor's own.
         healthy: Whether it answers; called again and again, returns within seconds.
         needs: Parts that must be healthy before it starts.
+        after: Parts that its first start waits for, though it can do without them.
         before: Done before each start; what it raises is told, and tried again later.
         ready: Done when it first answers, before it counts as healthy.
         ask: The signal that asks it to end.
@@ -51,6 +52,7 @@ class Part:
     healthy: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     before: Callable[[], None] = nothing
     ready: Callable[[], None] = nothing
     ask: signal.Signals = signal.SIGTERM

@@ -107,6 +107,7 @@ class Plan:
             command=_python("flows.cli", *words),
             environment=environment,
             healthy=answers(f"http://{self.asked_at}:{port}/v2/health/live"),
+            after=self._needed(),
             patience_seconds=40.0,  # it drains for 20 s at most
             host=host,
             port=port,

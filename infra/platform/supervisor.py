@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 START_SECONDS = 600.0  # first start of a server on a busy machine: it makes its tables
+AFTER_SECONDS = 120.0  # a first start waits so long for what it can do without
 SILENCE_SECONDS = 120.0  # a server may be slow while candidates train on all cores
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 STEADY_SECONDS = 120.0  # well for so long, and the next pause is a short one again
@@ -148,8 +149,9 @@ class Watched:
         self.state = "ended"
 
     def _live(self) -> None:
+        began = time.monotonic()
         while not self._ending.is_set():
-            if not self._above.are_healthy(self.part.needs):
+            if not self._above.are_healthy(self._waits_for(time.monotonic() - began)):
                 self.state = "waits"
                 self._ending.wait(TICK_SECONDS)
                 continue
@@ -168,6 +170,10 @@ class Watched:
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self.state = "ends"
         self._clear(spare=False)
+
+    def _waits_for(self, waited: float) -> tuple[str, ...]:
+        first = not self.starts and waited < AFTER_SECONDS
+        return self.part.needs + self.part.after if first else self.part.needs
 
     def _start(self) -> None:
         part, self.state = self.part, "starts"
@@ -290,6 +296,9 @@ class Supervisor:
                 meanwhile()
         finally:
             for one in reversed(list(self._watched.values())):
+                logger.info(
+                    "ending %s, in %.0f s at most", one.part.name, one.part.patience_seconds
+                )
                 one.end()
                 meanwhile()
             processes.end(self.home, None, None, signal.SIGTERM, 10.0)

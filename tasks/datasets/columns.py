@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import compute as pc
 from pyarrow import types
 
+from model_registry.words import counted
 from tasks.datasets.errors import DataError
 from tasks.misfits import unknown
 
@@ -85,8 +86,8 @@ def split_of(table: pa.Table, name: str) -> pa.Array:
     bad = given.filter(pa.array(kinds.isna(), pa.bool_()))
     if len(bad):
         raise DataError(
-            f"split column {name!r}: each value is one of {', '.join(SPLITS)}; {len(bad)} rows "
-            f"have {_some(bad.unique().to_pylist())}"
+            f"split column {name!r}: each value is one of {', '.join(SPLITS)}; "
+            f"{counted(len(bad), 'row')} with {_some(bad.unique().to_pylist())}"
         )
     return pa.array(kinds, pa.large_string())
 

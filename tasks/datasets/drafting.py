@@ -93,8 +93,7 @@ def _initialise(options: Options) -> Draft:
         readers["labels"] = _reader(options.labels)
     tables = {part: table_of(choice, None) for part, choice in readers.items()}
     if not tables["reader"].num_rows:
-        what = "the folder holds no Parquet file with rows" if options.data.is_dir() else "0 rows"
-        raise ConfigError(f"{options.data}: {what}; a pipeline is drafted from some")
+        raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
     labels = tables.get("labels")
     columns, guesses = guess_columns(tables["reader"], labels, options.given)
     if options.unlabelled:
@@ -146,11 +145,25 @@ def draft(
 def _reader(path: Path) -> Choice:
     choice = READER_OF.get(path.suffix.lower())
     if path.is_dir():
-        choice = READER_OF[".parquet"]
+        choice = _reader_of_folder(path)
     if choice is None:
         known = ", ".join(READER_OF)
         raise ConfigError(f"{path}: its name must end in one of {known}; got {path.suffix!r}")
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file; name the file with the rows")
     return Choice(name=choice.name, options={"path": str(path), **choice.options})
+
+
+def _reader_of_folder(path: Path) -> Choice:
+    """Of the parts of one table; other files are to be named one by one."""
+    parts = (one.relative_to(path).parts for one in path.rglob("*.parquet"))
+    if any(not name.startswith((".", "_")) for names in parts for name in names[:1]):
+        return READER_OF[".parquet"]
+    files = sorted(one for one in path.iterdir() if one.suffix.lower() in READER_OF)
+    named = ", ".join(str(one) for one in files[:5]) or "there is none"
+    raise ConfigError(
+        f"{path}: the folder holds no Parquet file; name a data file instead: {named}"
+    )
 
 
 def _check_unlabelled(table: pa.Table, columns: Columns, path: Path) -> None:

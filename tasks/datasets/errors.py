@@ -2,6 +2,7 @@
 
 ValueError
 └── DataError: rows, columns or a source that cannot be read as the pipeline says
+    └── NotThere: a file or folder that was named and does not exist
 
 Every message names the subject, the rule, the value received and what to do. Bad *rows* are no
 error here: they are kept, so that validation can put them into quarantine with a reason.
@@ -18,3 +19,13 @@ class DataError(ValueError):
     """
 
     exit_code = 3
+
+
+class NotThere(DataError):
+    """A file or folder that was named and does not exist.
+
+    Attributes:
+        exit_code: Of the command line: bad usage or configuration.
+    """
+
+    exit_code = 2

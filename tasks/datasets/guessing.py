@@ -12,6 +12,7 @@ from pyarrow import compute as pc
 from pyarrow import types
 
 from expectations.words import brief
+from model_registry.words import counted
 from tasks.config import Columns, ConfigError
 from tasks.datasets.columns import SPLITS
 from tasks.misfits import unknown
@@ -114,7 +115,10 @@ class _Guesser:
         candidates = {n: _distinct(table, n) for n in table.column_names if _may_label(table, n)}
         if name in table.column_names:
             return str(name)
-        few = ", ".join(f"{n} ({count} values)" for n, count in candidates.items()) or "none"
+        few = (
+            ", ".join(f"{n} ({counted(count, 'value')})" for n, count in candidates.items())
+            or "none"
+        )
         if name is not None:
             hint = unknown("column", name, table.column_names)
             raise ConfigError(f"--label: {hint} Columns of few values: {few}")
@@ -196,7 +200,7 @@ class _Guesser:
             return self._say("time", whole[0], "its values are times")
         for name in names:
             gaps = self.facts.column(name).null_count
-            why = f"{gaps:,} rows have none" if gaps else "several columns hold times"
+            why = f"none in {counted(gaps, 'row')}" if gaps else "several columns hold times"
             self._say("time", name, f"{why}; use it with --time {name}", used=False)
         return None
 

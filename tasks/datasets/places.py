@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.settings import Settings
-from tasks.datasets.errors import DataError
+from tasks.datasets.errors import DataError, NotThere
 
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30
@@ -28,8 +28,8 @@ def at_hand(path: str, sha256: str | None) -> Iterator[Path]:
             where nobody else vouches for what is answered.
 
     Raises:
-        DataError: no such file, an unknown kind of address, or content that is not what was
-            pinned.
+        NotThere: no such file.
+        DataError: an unknown kind of address, or content that is not what was pinned.
         StorageError: the bucket does not answer or refuses.
     """
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
@@ -57,7 +57,7 @@ def _fetched(path: str, scratch: Path, sha256: str | None) -> Path:
         raise DataError(f"{path}: {scheme}:// is not read; use a local path, s3:// or https://")
     file = Path(path).expanduser()
     if not file.exists():
-        raise DataError(f"{file.absolute()}: no such file; give its path in the reader's options")
+        raise NotThere(f"{file.absolute()}: no such file; give its path in the reader's options")
     return file
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from expectations.words import percent
+from model_registry.words import counted
 from tasks.config import ENSEMBLE, Pipeline
 from tasks.datasets.profile import Profile
 
@@ -72,7 +73,7 @@ def _contract(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str,
     look = ": look at them before raising it" if bad > MOST_BAD else ""
     notes["contract.quarantine_budget"] = f"At most {percent(bad)} of the data break a rule{look}."
     notes["contract.duplicate_budget"] = f"{percent(repeated)} of the data are duplicates."
-    notes["contract.conflicting_labels"] = f"{seen.conflicts:,} rows of the data."
+    notes["contract.conflicting_labels"] = f"{counted(seen.conflicts, 'row')} of the data."
     notes["contract.max_age_hours"] = "null: not asked; 48 suits a feed that grows daily."
     return {
         "suite": f"{bare.name}.suite.json",

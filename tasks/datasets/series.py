@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import compute as pc
 from pyarrow import types
 
+from model_registry.words import counted
 from tasks.datasets.columns import column, floats, ids_in, name_of, numbers_of
 from tasks.datasets.errors import DataError
 
@@ -86,7 +87,7 @@ def from_long(table: pa.Table, id_column: str, step: str, channels: Sequence[str
     names = name_of(table, id_column).dictionary_encode()
     if names.null_count:
         raise DataError(
-            f"{names.null_count} rows have no {id_column!r}; each step needs its series"
+            f"no {id_column!r} in {counted(names.null_count, 'row')}; each step needs its series"
         )
     codes = names.indices.to_numpy().astype(np.int64)
     order_by = _steps(table, step)
@@ -102,7 +103,9 @@ def from_long(table: pa.Table, id_column: str, step: str, channels: Sequence[str
 def _steps(table: pa.Table, name: str) -> NDArray[Any]:
     steps = column(table, name)
     if steps.null_count:
-        raise DataError(f"{steps.null_count} rows have no {name!r}; each needs its place in time")
+        raise DataError(
+            f"no {name!r} in {counted(steps.null_count, 'row')}; each needs its place in time"
+        )
     kind = steps.type
     if types.is_date(kind):
         steps = steps.cast(pa.timestamp("us"))

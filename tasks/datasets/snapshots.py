@@ -22,6 +22,7 @@ from pyarrow import compute as pc
 from pyarrow import parquet, types
 
 from infra.storage import AlreadyExists, Storage
+from model_registry.words import counted
 from tasks.datasets.contents import arrow, settled
 from tasks.datasets.errors import DataError
 from tasks.datasets.series import SERIES_TYPE, as_series, flat
@@ -155,7 +156,9 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     """Columns in one order and of one type each, rows sorted by id."""
     twice = frame["row_id"][frame["row_id"].duplicated()]
     if len(twice):
-        raise DataError(f"{len(twice)} rows repeat an id, such as {twice.iloc[0]!r}; drop them")
+        raise DataError(
+            f"an id repeats in {counted(len(twice), 'row')}, such as {twice.iloc[0]!r}; drop them"
+        )
     slices = sorted(name for name in frame.columns if name not in _ORDER)
     names = [name for name in (*_ORDER, *slices) if name in frame.columns]
     columns = {name: arrow(frame[name]).cast(_TYPES.get(name, pa.large_string())) for name in names}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from model_registry.words import counted
 from tasks.evaluation.style import (
     CHALLENGER,
     CHAMPION,
@@ -69,7 +70,7 @@ def class_counts(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> Picture
 
     height = 1.2 + len(classes) * (0.25 + 0.22 * (1 + len(after)))
     smallest = int(np.argmin(before))
-    alt = f"{classes[smallest]} is the smallest class: {before[smallest]:,} train rows."
+    alt = f"{classes[smallest]} is the smallest class: {counted(before[smallest], 'train row')}."
     return picture("class_counts", "Train rows by class", alt, (COLUMN, min(height, 12)), paint)
 
 
@@ -98,7 +99,7 @@ def learning_curves(histories: Mapping[str, Epochs], metric: str) -> Picture:
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
 
     longest = max((len(epochs) for epochs in histories.values()), default=0)
-    alt = f"{len(histories)} candidates, at most {longest} epochs."
+    alt = f"{counted(len(histories), 'candidate')}, at most {counted(longest, 'epoch')}."
     rows = -(-len(histories) // 4)
     return picture("learning_curves", "Learning curves", alt, (9, 3.3 + 0.22 * rows), paint)
 
@@ -124,7 +125,10 @@ def comparison(scored: Sequence[Scored], champion: Measured | None, metric: str)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
     best = scored[0]
-    alt = f"Best on validation rows: {best.name}, {spoken(metric)} {best.chosen_by:.3f}."
+    own = f"{best.validation[metric].value:.3f}"
+    alt = f"Challenger: {best.name}, {spoken(metric)} {own} on validation rows."
+    if f"{best.chosen_by:.3f}" != own:
+        alt = f"{alt[:-1]}; chosen by {best.chosen_by:.3f}, the mean over its folds."
     height = min(1.5 + 0.55 * len(scored), 12)
     return picture("candidates", "Candidates compared", alt, (PAGE, height), paint)
 

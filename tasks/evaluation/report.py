@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model_registry.words import counted
 from tasks.config import Pipeline
 from tasks.evaluation.charts import spoken
 from tasks.evaluation.files import drawings, replace
@@ -45,7 +46,7 @@ def render(
     """
     return page(
         TEMPLATE,
-        {"metric": _metric, "count": "{:,}".format, "words": spoken},
+        {"metric": _metric, "count": "{:,}".format, "counted": counted, "words": spoken},
         **context(
             night,
             evaluation,

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from model_registry.words import counted
 from tasks.config import Candidate, Pipeline
 from tasks.evaluation.charts import spoken
 from tasks.evaluation.facts import bars, data, run, search
@@ -21,6 +22,7 @@ from tasks.references import (
     Snapshot,
     Trained,
     Validated,
+    Verdict,
 )
 
 MARKS = {"promoted": "▲", "kept": "●", "skipped": "◦", "failed": "✕"}
@@ -104,7 +106,7 @@ def _measured(night: Night, evaluation: Evaluation, pipeline: Pipeline) -> dict[
         "chooser": "the validation folds" if folds else "validation rows",
         "has_champion": bool(champion),
         "test_rows": f"{sum(evaluation.class_rows['test'].values()):,}",
-        "tiles": _tiles(evaluation),
+        "tiles": _tiles(evaluation, night.verdict),
         "candidates": _candidates(night, evaluation, pipeline),
         "comparison": [
             {
@@ -141,19 +143,19 @@ def _beside(
     return {**shown, "difference": text, "tone": ("good" if better else "bad") if clear else ""}
 
 
-def _tiles(evaluation: Evaluation) -> list[dict[str, str]]:
+def _tiles(evaluation: Evaluation, verdict: Verdict | None) -> list[dict[str, str]]:
     metric, own = evaluation.metric, evaluation.challenger_scores.test[evaluation.metric]
     name, champion = _words(metric), evaluation.champion or {}
     other = champion.get(metric)
     compared = _beside(metric, own, other, evaluation.difference.get(metric))
     tiles = [
-        _tile("challenger", evaluation.challenger, "best on validation rows"),
+        _tile("challenger", evaluation.challenger, "chosen by validation"),
         _tile(f"its test {name}", f"{own.value:.3f}", _span(own)),
     ]
     if other:
         tiles += [
             _tile("the champion's", f"{other.value:.3f}", _span(other)),
-            _tile("difference", compared["difference"], _sure(compared), compared["tone"]),
+            _tile("difference", compared["difference"], *_sure(compared["tone"], verdict)),
         ]
     worst = min(evaluation.classes, key=lambda each: each.recall.value)
     tiles.append(_tile("lowest class recall", f"{worst.recall.value:.3f}", worst.name))
@@ -162,8 +164,13 @@ def _tiles(evaluation: Evaluation) -> list[dict[str, str]]:
     return tiles
 
 
-def _sure(compared: dict[str, Any]) -> str:
-    return "beyond chance" if compared["tone"] else "may be chance"
+def _sure(tone: str, verdict: Verdict | None) -> tuple[str, str]:
+    """What is said of the difference, and its tone: the gate's word, where it was asked."""
+    gates = verdict.gates if verdict else ()
+    asked = next((gate for gate in gates if gate.gate == "beats_champion"), None)
+    if asked:
+        tone = "good" if asked.passed else "bad" if asked.failing == "worse" else ""
+    return ("beyond chance" if tone else "may be chance"), tone
 
 
 def _tile(label: str, value: str, note: str, tone: str = "") -> dict[str, str]:
@@ -208,7 +215,7 @@ def _effort(trained: Trained | None) -> dict[str, str]:
         "parameters": f"{trained.parameters:,}",
         "epochs": f"{trained.epochs:,}",
         "seconds": f"{trained.seconds:,.1f}",
-        "folds": f"{len(trained.folds)} folds" if trained.folds else "",
+        "folds": counted(len(trained.folds), "fold") if trained.folds else "",
     }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.config import Columns
+from tasks.datasets.errors import DataError
 from tasks.datasets.files import empty_cells_as_null, explained, refuse_empty
 
 if TYPE_CHECKING:
@@ -54,35 +55,61 @@ def pieces(
         place: What messages call the file.
 
     Raises:
-        DataError: no such file, an empty one, or one that is not what its ending says.
+        DataError: no such file, an empty one, one that is not what its ending says, or one
+            without an input column.
     """
     with explained(place):
         refuse_empty(file, place)
-        yield from _KINDS[kind](file, wanted(columns), options, rows)
+        yield from _KINDS[kind](file, Wanted.of(columns, place), options, rows)
 
 
-def wanted(columns: Columns) -> list[str]:
-    """The columns that scoring reads."""
-    inputs = [columns.text] if columns.text else list(columns.sequence)
-    return [name for name in (columns.id, *inputs) if name]
+@dataclass(frozen=True)
+class Wanted:
+    """The columns that scoring reads of a file.
+
+    Attributes:
+        inputs: They must be there.
+        names: The id, which need not be, and the inputs.
+        place: What messages call the file.
+    """
+
+    inputs: tuple[str, ...]
+    names: tuple[str, ...]
+    place: str
+
+    @classmethod
+    def of(cls, columns: Columns, place: str) -> Wanted:
+        """Those that a pipeline names."""
+        inputs = (columns.text,) if columns.text else columns.sequence
+        return cls(inputs, (columns.id, *inputs) if columns.id else inputs, place)
+
+    def among(self, there: Sequence[str]) -> list[str]:
+        """Those that a file has.
+
+        Raises:
+            DataError: an input is missing.
+        """
+        missing = next((name for name in self.inputs if name not in there), None)
+        if missing is not None:
+            raise DataError(
+                f"{self.place}: has no column {missing!r}, the input that the pipeline's "
+                f"`columns` names; there are: {', '.join(there) or 'none'}; rename one"
+            )
+        return [name for name in self.names if name in there]
 
 
-def _parquet(
-    file: Path, names: Sequence[str], options: Mapping[str, Any], rows: int
-) -> Iterator[Piece]:
+def _parquet(file: Path, wanted: Wanted, options: Mapping[str, Any], rows: int) -> Iterator[Piece]:
     del options
     import pyarrow as pa
     from pyarrow import parquet
 
     opened = parquet.ParquetFile(file)
-    known = [name for name in names if name in opened.schema_arrow.names]
-    batches = opened.iter_batches(batch_size=rows, columns=known or None)
+    known = wanted.among(opened.schema_arrow.names)
+    batches = opened.iter_batches(batch_size=rows, columns=known)
     yield from _cut((pa.Table.from_batches([batch]) for batch in batches), rows)
 
 
-def _csv(
-    file: Path, names: Sequence[str], options: Mapping[str, Any], rows: int
-) -> Iterator[Piece]:
+def _csv(file: Path, wanted: Wanted, options: Mapping[str, Any], rows: int) -> Iterator[Piece]:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -99,11 +126,11 @@ def _csv(
     first = csv.open_csv(
         file, read, csv.ParseOptions(**parse, invalid_row_handler=lambda _: "skip")
     )
-    known = [name for name in names if name in first.schema.names]
+    known = wanted.among(first.schema.names)
     convert = csv.ConvertOptions(
         check_utf8=False,
         column_types=dict.fromkeys(known, pa.binary()),
-        include_columns=known or None,
+        include_columns=known,
     )
     reader = csv.open_csv(file, read, csv.ParseOptions(**parse, invalid_row_handler=note), convert)
     tables = (pa.Table.from_batches([batch]) for batch in reader)
@@ -147,35 +174,32 @@ def _legible(value: Any) -> bool:
         return False
 
 
-def _jsonl(
-    file: Path, names: Sequence[str], options: Mapping[str, Any], rows: int
-) -> Iterator[Piece]:
+def _jsonl(file: Path, wanted: Wanted, options: Mapping[str, Any], rows: int) -> Iterator[Piece]:
     del options
     with file.open("rb") as lines:
         number = 1
         while some := list(itertools.islice(lines, rows)):
-            yield _objects(some, names, number)
+            yield _objects(some, wanted, number)
             number += len(some)
 
 
-def _objects(lines: Sequence[bytes], names: Sequence[str], number: int) -> Piece:
+def _objects(lines: Sequence[bytes], wanted: Wanted, number: int) -> Piece:
     """Arrow reads all lines at once; where it cannot, each is looked at by itself."""
     import pyarrow as pa
     from pyarrow import json as arrow_json
 
     content = b"".join(lines)
     if not content.strip():
-        return Piece(pa.table({name: pa.nulls(0) for name in names}))
+        return Piece(pa.table({name: pa.nulls(0) for name in wanted.names}))
     try:
         table = arrow_json.read_json(
             io.BytesIO(content), arrow_json.ReadOptions(block_size=len(content) + 1)
         )
         if table.num_rows == sum(bool(line.strip()) for line in lines):
-            known = [name for name in names if name in table.column_names]
-            return Piece(table.select(known) if known else table)
+            return Piece(table.select(wanted.among(table.column_names)))
     except pa.ArrowException:
         pass
-    return _one_by_one(lines, names, number)
+    return _one_by_one(lines, wanted.names, number)
 
 
 def _one_by_one(lines: Sequence[bytes], names: Sequence[str], number: int) -> Piece:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.settings import Settings
 from tasks.config import ConfigError
-from tasks.datasets.errors import DataError
+from tasks.datasets.errors import DataError, NotThere
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -44,7 +44,8 @@ def listed(address: str, kind: str | None = None) -> list[File]:
 
     Raises:
         ConfigError: a single file of another ending.
-        DataError: nothing there.
+        NotThere: no such file or folder.
+        DataError: no data in it.
     """
     if address.startswith("s3://"):
         from infra.storage import stamped
@@ -56,7 +57,7 @@ def listed(address: str, kind: str | None = None) -> list[File]:
     else:
         path = Path(address).expanduser()
         if not path.exists():
-            raise DataError(f"{path.absolute()}: no such file or folder; look at the input")
+            raise NotThere(f"{path.absolute()}: no such file or folder; look at the input")
         single = [] if path.is_dir() else [_stamped(path)]
         found = single or [_stamped(one) for one in sorted(path.rglob("*")) if one.is_file()]
     if single:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.config import Choice, ConfigError, Pipeline
 from tasks.datasets.places import at_hand
-from tasks.scoring.formats import Bad, Piece, pieces
+from tasks.scoring.formats import Bad, Piece, Wanted, pieces
 from tasks.scoring.listing import FORMATS, File, listed
 from tasks.scoring.rows import answerable
 
@@ -166,7 +166,9 @@ class Files:
         from tasks.datasets.canonical import canonical, table_of
 
         choice = Choice(name=file.kind, options={**options, "path": str(path)})
-        return canonical(table_of(choice, None), self._pipeline, need_labels=False)
+        table = table_of(choice, None)
+        Wanted.of(self._pipeline.columns, file.address).among(table.column_names)
+        return canonical(table, self._pipeline, need_labels=False)
 
 
 class Query:

@@ -9,6 +9,7 @@ from model_registry.errors import GateError
 from model_registry.gates import GATES, Evidence, Measures, PromotionPolicy, decide
 from model_registry.results import WORDS
 from model_registry.spending import Wear
+from model_registry.words import counted
 
 CLASSES = ("billing", "login", "crash", "praise")
 ALL = [(name, {}) for name in GATES]
@@ -70,6 +71,30 @@ def test_too_little_to_tell_says_how_many_rows_would():
     assert (decision.promote, decision.word) == (False, "unsure")
     assert decision.more_rows > 500
     assert f"about {decision.more_rows:,} more test rows would show" in decision.reason
+
+
+def test_no_rows_are_asked_for_that_would_only_confirm_a_loss():
+    decision = decide(pair(gained=8, lost=10, rows=200), ALL)
+    assert (decision.word, decision.more_rows) == ("unsure", 0)
+    assert "more test row" not in decision.reason
+    fallen = GATES["recall_holds"](one_class_fell(rows=40, fall=0.1), margins={"praise": 0.06})
+    assert (fallen.passed, fallen.more_rows) == (False, 0)
+    assert "would settle it" not in fallen.sentence
+
+
+def test_no_rows_are_said_to_settle_what_one_gate_leaves_open():
+    """One gate knows how many more rows it needs, the other that none would help."""
+    given = one_class_fell(rows=40, fall=0.0, wear=Wear({40: 1}))
+    asked = [("recall_holds", {"margins": {"praise": 0.05}}), ("beats_champion", {})]
+    decision = decide(given, asked)
+    assert [r.more_rows > 0 for r in decision.results if not r.passed] == [True, False]
+    assert (decision.word, decision.more_rows) == ("unsure", 0)
+
+
+def test_one_row_is_one_row():
+    assert [counted(n, "more row") for n in (0, 1, 1_200)] == [
+        "0 more rows", "1 more row", "1,200 more rows",
+    ]  # fmt: skip
 
 
 def test_so_many_more_rows_do_settle_it():
@@ -185,6 +210,11 @@ def test_a_set_that_is_partly_new_has_the_level_of_its_rows_and_says_so():
     assert mixed.level == pytest.approx(0.25 * 0.025 + 0.75 * 0.025 / 29)
     said = decide(mixed, ALL).reason
     assert "look 5.5 of 30 at these rows on average, 25% of them new, level 0.0069" in said
+
+
+def test_the_day_of_the_first_look_is_said():
+    said = decide(pair(gained=40, wear=Wear({3: 1}, since="2026-04-01")), ALL).reason
+    assert "look 4 of 30 at these rows, the first on 2026-04-01, level" in said
 
 
 def test_a_worn_set_may_go_on_judging_and_says_that_it_is_worn():

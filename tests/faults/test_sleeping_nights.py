@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.retraining import record
+from flows.recording import record
 from infra.local import LocalStorage
 from tasks import nights
 from tasks.lease import LeaseLost, holding
@@ -26,7 +26,7 @@ from tests.faults.promoting import Place, Points, asked, quick_disk
 DAY = date(2026, 3, 1)
 SLEEPER = """
 from datetime import date
-from flows.retraining import record
+from flows.recording import record
 from infra.settings import Settings
 from infra.storage import open_storage
 from tasks.lease import holding

@@ -1,6 +1,7 @@
 """The command line without a night: help, bad usage, bad configuration, exit codes."""
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -38,7 +39,28 @@ CALLS = {
     "no such pipeline file": Call(
         ("retrain", "conf/nowhere.yaml"), 2, ("no such pipeline file", "nocturne init")
     ),
-    "a folder": Call(("retrain", "conf"), 2, ("conf", "Is a directory")),
+    "a bare name that is none": Call(("status", "nowhere"), 2, ("nor in conf/", "conf/small.yaml")),
+    "a folder": Call(("retrain", "conf"), 2, ("is a folder", "conf/small.yaml")),
+    "data for a pipeline": Call(
+        ("retrain", "rows.csv"), 2, ("rows.csv: is data", "`nocturne init rows.csv`")
+    ),
+    "a source that is not there": Call(
+        ("validate", "CONF"),
+        2,
+        ("nowhere.csv: no such file",),
+        {"source": {"reader": {"name": "csv", "options": {"path": "nowhere.csv"}}}},
+    ),
+    "a batch that is not there": Call(
+        ("score", "small", "nowhere.csv", "out.csv"), 2, ("nowhere.csv: no such file",)
+    ),
+    "a policy that is not there": Call(
+        ("backtest", "small", "--from=2026-01-01", "--to=2026-01-02", "--policy", "none.yaml"),
+        2,
+        ("none.yaml: no such file",),
+    ),
+    "a token that is not there": Call(
+        ("serve", "small", "--token-file", "none.txt"), 2, ("none.txt", "No such file")
+    ),
     "no YAML": Call(("retrain", "broken.yaml"), 2, ("cannot be read as YAML", "line 2, column 1")),
     "an empty file": Call(("retrain", "empty.yaml"), 2, ("expected a mapping of keys", "None")),
     "no text": Call(("retrain", "binary.yaml"), 2, ("cannot be read as YAML",)),
@@ -84,7 +106,10 @@ CALLS = {
     ),
     "no file to draft from": Call(("init", "nowhere.csv"), 2, ("no such file",)),
     "an empty file to draft from": Call(("init", "empty.csv"), 2, ("0 bytes",)),
-    "a folder to draft from": Call(("init", "void"), 2, ("holds no Parquet file",)),
+    "a folder to draft from": Call(("init", "void"), 2, ("void: the folder", "there is none")),
+    "a folder with files to draft from": Call(
+        ("init", "."), 2, ("holds no Parquet file; name a data file instead: bytes.csv",)
+    ),
     "an ending that is unknown": Call(("init", "rows.xlsx"), 2, ("got '.xlsx'",)),
     "bytes to draft from": Call(("init", "bytes.csv"), 2, ("bytes.csv: cannot be read",)),
     "one class to draft from": Call(
@@ -110,6 +135,7 @@ FILES = {
 def answers(tmp_path_factory):
     """Every call made, and made again for a script."""
     home = home_in(tmp_path_factory.mktemp("calls"))
+    home.write(SMALL_PIPELINE)
     (home.path / "void").mkdir()
     for name, content in FILES.items():
         (home.path / name).write_bytes(content)
@@ -160,6 +186,15 @@ def test_a_night_whose_column_is_not_there_ends_in_words_and_no_traceback(home):
     assert "did you mean 'topic'" in " ".join((answer.out + answer.err).split())
 
 
+def test_a_night_whose_source_is_not_there_is_recorded_and_ends_as_bad_configuration(home):
+    conf = home.write(
+        SMALL_PIPELINE, source={"reader": {"name": "csv", "options": {"path": "nowhere.csv"}}}
+    )
+    answer = home.nocturne("retrain", conf, "--json")
+    assert (answer.code, answer.json["refused_by"]) == (2, "source"), answer.err
+    assert "nowhere.csv: no such file" in answer.json["reason"]
+
+
 def test_help_names_every_verb_and_the_exit_codes(home):
     answer = home.nocturne("--help")
     assert answer.code == 0
@@ -167,6 +202,11 @@ def test_help_names_every_verb_and_the_exit_codes(home):
     for verb in (*first, "history", "explain", "approve", "reject", "verify", "reconcile"):
         assert verb in answer.out
     assert "Exit codes" in answer.out
+
+
+def test_the_version_is_that_of_the_package(home):
+    answer = home.nocturne("--version")
+    assert (answer.code, answer.out) == (0, f"nocturne {version('nocturne')}\n")
 
 
 def test_status_of_a_pipeline_that_never_ran_is_an_answer(home):

@@ -1,9 +1,11 @@
 """The verbs about who is champion, through the command line, while MLflow is silent."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from flows.deciding import _next
 from tests.command_line import SMALL_PIPELINE, home_in
 from tests.faults.promoting import Place, asked, quick_disk
 
@@ -36,7 +38,7 @@ def test_history_explanation_and_status_are_answered_by_the_ledger_alone(decided
     story = home.nocturne("explain", conf)
     assert "v2: in Production since 2026-07-01 12:00 UTC (entry 3); it replaced v1" in story.out
     status = home.nocturne("status", conf)
-    assert "champion v2, because" in status.out
+    assert "pipeline: tickets\nchampion: v2, because" in status.out
     assert "v3 for `nocturne approve` or `nocturne reject`" in status.out
 
 
@@ -52,6 +54,28 @@ def test_a_rollback_does_not_wait_for_mlflow_and_says_what_is_left_to_do(decided
         "bad live",
     )
     assert "MLflow does not show it yet" in home.nocturne("status", conf).out
+
+
+def test_each_decision_ends_with_what_comes_next(decided):
+    home, conf = decided
+    asked = (("rollback", conf), ("reject", conf, "3"), ("explain", conf))
+    back, no, story = home.one_after_another(
+        *([*words, "--reason", "bad live"] for words in asked[:2]), asked[2]
+    )
+    assert "next: v1 serves now; nights go on and promote what beats it, but v2 only after" in (
+        back.out
+    )
+    assert f"`nocturne promote {conf} 2 --reason WHY`" in back.out
+    assert f"next: v1 serves on; no night promotes v3 again, `nocturne promote {conf} 3" in no.out
+    assert story.out.splitlines()[-1] == f"all decisions, the others too: nocturne history {conf}"
+
+
+def test_a_yes_says_how_to_go_back():
+    facts = {"champion_before": "1", "champion_after": "2", "version": "2"}
+    said = "v2 serves now, and nights are held against it"
+    back = "`nocturne rollback conf/a.yaml --reason WHY` goes back to v1"
+    assert _next(Path("conf/a.yaml"), "approve", facts) == f"{said}; {back}"
+    assert _next(Path("conf/a.yaml"), "promote", {**facts, "champion_before": None}) == said
 
 
 def test_what_does_not_hold_is_listed_with_exit_code_3(decided):

@@ -149,6 +149,10 @@ def test_a_second_run_for_the_same_date_changes_nothing(first_night):
     assert record.read_bytes() == before
     assert again.json["outcome"] == "promoted"
     assert "night 2026-03-01 is finished" in once_more.err
+    assert "not used" not in once_more.err
+    other = first_night.home.nocturne(*asked, "--seed", "3", "--json")
+    assert other.json == again.json
+    assert "by other settings or code: --seed not used; --force" in other.err
     assert "outcome: promoted" in once_more.out
     assert len(_versions(first_night)) == 1
 

@@ -12,6 +12,7 @@ from infra.settings import Settings
 from infra.storage import open_storage
 from tasks import live_inputs
 from tasks.config import ConfigError
+from tasks.datasets.errors import DataError
 from tasks.score import score_batch
 from tests.champions import CLASSES, pipeline_of, promoted, write_rows
 
@@ -113,6 +114,14 @@ def test_a_job_goes_on_with_its_own_version_and_anew_where_that_is_gone(home, tm
         assert "v77, which the job began with, is gone" in caplog.text
     finally:
         promoted(pipeline_of(), Settings(), seed=1)
+
+
+def test_a_file_without_the_input_is_refused_before_a_model_is_loaded(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.score.fetched", lambda *_: pytest.fail("a model was asked for"))
+    path = tmp_path / "rows.csv"
+    path.write_text("ticket_id,words\na,b\n")
+    with pytest.raises(DataError, match=r"rows\.csv: has no column 'body'.*ticket_id, words"):
+        score_batch.fn(pipeline(), str(path), str(tmp_path / "out.csv"), DAY)
 
 
 def _half_done(folder):

@@ -98,7 +98,7 @@ def test_a_recorded_day_changes_nothing_and_can_be_looked_at_again(storage):
 def test_too_few_rows_are_not_judged(storage):
     empty = watched(FIRST)
     assert (empty.rows, empty.alarm) == (0, False)
-    assert empty.reason.startswith("not judged: 0 rows were logged on 2026-03-10")
+    assert empty.reason.startswith("not judged: 0 rows logged on 2026-03-10")
     live_days.logged(storage, "batches", on(1), live_days.texts(20, 1))
     assert watched(on(1)).smallest is None
     assert storage.exists(watched(on(1)).report)

@@ -96,6 +96,7 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
         run = _first_run(team, served, log)
     finally:
         stop(served)
+    assert "was never awaited" not in log.read_text()
     assert run["state_type"] == "COMPLETED", log.read_text()[-4000:]
     assert run["auto_scheduled"]
     status = team.nocturne("status", conf, "--json").json

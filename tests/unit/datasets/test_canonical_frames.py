@@ -131,7 +131,7 @@ def test_splits_have_many_names(written, side):
 @pytest.mark.parametrize("other", ["holdout", None])
 def test_another_split_is_refused_by_name(other):
     rows = {"text": ["x", "y"], "label": ["a", "b"], "part": ["train", other]}
-    with pytest.raises(DataError, match=f"'part'.*1 rows have {other!r}"):
+    with pytest.raises(DataError, match=f"'part'.*1 row with {other!r}"):
         _frame(rows, TEXT | {"split": "part"})
 
 

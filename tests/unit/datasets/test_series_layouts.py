@@ -86,8 +86,8 @@ def test_steps_may_be_numbers_or_times(kind):
     ("change", "message"),
     [
         ({"t": ["1", "2"]}, "step column 't' must hold numbers or times, and it holds string"),
-        ({"t": [1, None]}, "1 rows have no 't'"),
-        ({"id": ["a", None]}, "1 rows have no 'id'"),
+        ({"t": [1, None]}, "no 't' in 1 row;"),
+        ({"id": ["a", None]}, "no 'id' in 1 row;"),
         ({"u": ["high", "low"]}, r"column 'u' must hold numbers, and it holds string \('high'\)"),
         ({"t": [1, 1]}, "1 steps are there twice with different values, in series 'a'"),
         ({"label": ["x", "y"]}, "'label' changes within series 'a'"),

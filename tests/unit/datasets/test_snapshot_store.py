@@ -126,7 +126,7 @@ def test_the_digest_is_the_same_in_every_process_and_for_ever():
 
 
 def test_two_rows_with_one_id_are_refused():
-    with pytest.raises(DataError, match="1 rows repeat an id, such as 'a'"):
+    with pytest.raises(DataError, match="an id repeats in 1 row, such as 'a'"):
         snapshots.digest_of(texts(("a", "x", "1"), ("a", "x", "2")))
 
 

@@ -71,7 +71,7 @@ def test_times_with_gaps_are_only_suggested():
     table = TABLE.set_column(4, "created_at", pa.array(gaps))
     columns, guesses = _guess(table, label="team")
     assert columns.time is None
-    assert "1 rows have none; use it with --time created_at" in guesses["time"].reason
+    assert "none in 1 row; use it with --time created_at" in guesses["time"].reason
 
 
 def test_one_step_a_row_with_labels_beside():

@@ -113,6 +113,13 @@ def test_the_commonest_confusion_is_told_in_words():
     assert alt == "The commonest confusion: 50% of b taken for c."
 
 
+def test_the_caption_says_the_validation_value_of_the_table_and_what_else_chose():
+    plain, folded = scored("one"), scored("one").model_copy(update={"chosen_by": 0.654})
+    said = [charts.comparison([each], None, "macro_f1").alt for each in (plain, folded)]
+    first = "Challenger: one, macro-F1 0.700 on validation rows"
+    assert said == [f"{first}.", f"{first}; chosen by 0.654, the mean over its folds."]
+
+
 def test_candidates_that_resample_alike_share_their_bars():
     same = {"a": (5, 9), "b": (2, 9)}
     picture = charts.class_counts({"one": same, "two": same, "none": {"a": (5, 5), "b": (2, 2)}})

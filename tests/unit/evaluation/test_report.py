@@ -8,6 +8,7 @@ import pytest
 from tasks.config import Choice, Source
 from tasks.evaluate import evaluate
 from tasks.evaluation.report import render, write
+from tasks.references import GateResult
 from tests.measured_night import CLASSES, candidate, champion, data, night, pipeline, prepared
 
 EVIL = "<script>alert('x')</script>"
@@ -108,19 +109,37 @@ def test_a_difference_is_coloured_only_beyond_chance(told):
     difference = told["evaluation"].difference["macro_f1"]
     assert difference.low > 0
     unsure = difference.model_copy(update={"low": -0.1})
-    evaluation = told["evaluation"]
+    evaluation, unjudged = told["evaluation"], night(verdict=None)
     doubtful = evaluation.model_copy(
         update={"difference": {**evaluation.difference, "macro_f1": unsure}}
     )
-    sure = render(told["night"], evaluation, **told["given"])
-    assert "beyond chance" in words(sure)
-    assert "may be chance" in words(render(told["night"], doubtful, **told["given"]))
+    assert "beyond chance" in words(render(unjudged, evaluation, **told["given"]))
+    assert "may be chance" in words(render(unjudged, doubtful, **told["given"]))
+
+
+@pytest.mark.parametrize(
+    ("failing", "tile"),
+    [(None, "beyond chance"), ("worse", "beyond chance"), ("unsure", "may be chance")],
+)
+def test_the_tile_says_of_the_difference_what_the_verdict_says(told, failing, tile):
+    """The interval shown leaves out 0 each time; the gate's bound is a wider one."""
+    gate = GateResult(gate="beats_champion", passed=not failing, sentence=".", failing=failing)
+    verdict = night().verdict.model_copy(update={"gates": (gate,)})
+    shown = words(render(night(verdict=verdict), told["evaluation"], **told["given"]))
+    assert tile in shown
+    assert {"beyond chance", "may be chance"} - {tile} == {
+        other for other in ("beyond chance", "may be chance") if other not in shown
+    }
 
 
 def test_the_verdict_is_said_with_the_rows_that_would_settle_it(told):
     assert "Better" in words(render(told["night"], told["evaluation"], **told["given"]))
     page = render(night(outcome="kept"), told["evaluation"], **told["given"])
     shown = words(page)
+    one = night().verdict.model_copy(update={"more_rows": 1})
+    assert "about 1 more labelled test row would" in words(
+        render(night(verdict=one), told["evaluation"], **told["given"])
+    )
     assert "Not enough evidence · about 5,400 more labelled test rows would settle it" in shown
     assert 'aria-label="cannot tell">?' in page
 

@@ -8,14 +8,55 @@ import socket
 import pytest
 from pydantic import SecretStr
 
+from flows import platform
 from infra.local import LocalStorage
 from infra.platform import databases, known
 from infra.platform.access import Access
-from infra.platform.databases import DatabaseRefused
+from infra.platform.databases import Database, DatabaseRefused
 from infra.platform.page import Page
 from infra.platform.parts import PortTaken
+from infra.platform.plan import Plan
 from infra.settings import Settings
+from tasks.config import ConfigError
+from tests.command_line import SMALL_PIPELINE, home_in
 from tests.servers import free_port
+
+
+def test_of_a_folder_what_is_not_for_this_machine_is_named_but_for_the_demonstrations(
+    tmp_path, monkeypatch, caplog
+):
+    home = home_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name, variable in (("own", "NOBODYS_DATABASE"), ("demo", "NOCTURNE_DEMO_DATABASE")):
+        options = {"url": f"${{{variable}}}", "query": "SELECT 1"}
+        home.write(
+            SMALL_PIPELINE, name=name, source={"reader": {"name": "sql", "options": options}}
+        )
+    home.write(SMALL_PIPELINE)
+    chosen, left_out = platform._pipelines([])
+    assert chosen == {"small": tmp_path / "conf" / "small.yaml"}
+    assert list(left_out) == ["own"]
+    assert len(caplog.messages) == 1
+    with pytest.raises(ConfigError, match="NOCTURNE_DEMO_DATABASE of its source is not set"):
+        platform._pipelines([tmp_path / "conf" / "demo.yaml"])
+
+
+def test_a_pipeline_that_is_named_without_its_folder_is_handed_on_by_its_place(
+    tmp_path, monkeypatch
+):
+    home_in(tmp_path).write(SMALL_PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    given = platform.Path("small")
+    assert platform._pipelines([given])[0] == {"small": tmp_path / "conf" / "small.yaml"}
+
+
+def test_scoring_first_starts_after_the_servers_that_run_here():
+    settings = Settings()
+    access = Access.of(settings, uid=1000)
+    for mlflow, after in (("", ("mlflow",)), ("http://team.example", ())):
+        plan = Plan(settings, access, Database("sqlite", ""), mlflow, "http://prefect.example")
+        part = plan.scoring("small", platform.Path("small.yaml"), 8080)
+        assert (part.needs, part.after) == ((), after)
 
 
 @pytest.fixture

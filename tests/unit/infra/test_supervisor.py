@@ -98,6 +98,37 @@ def test_a_part_waits_for_what_it_needs_and_all_end_in_the_reverse_order(tmp_pat
     ]  # fmt: skip
 
 
+def test_a_first_start_waits_for_what_a_part_can_do_without_and_a_later_one_does_not(tmp_path):
+    answers = {"server": False}
+    server = shell("server", healthy=lambda: answers["server"])
+    with Running(tmp_path, server, shell("scoring", after=("server",))) as run:
+        assert run.until(lambda: run.fact("server")["state"] == "starts")
+        assert run.fact("scoring")["state"] == "waits"
+        answers["server"] = True
+        assert run.until(lambda: run.fact("scoring")["state"] == "healthy")
+        answers["server"] = False
+        assert run.until(lambda: run.fact("server")["state"] == "silent")
+        os.kill(run.fact("scoring")["pid"], signal.SIGKILL)
+        assert run.until(lambda: run.fact("scoring")["restarts"] == 1)
+
+
+def test_a_first_start_does_not_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "AFTER_SECONDS", 0.2)
+    server = shell("server", healthy=lambda: False)
+    with Running(tmp_path, server, shell("scoring", after=("server",))) as run:
+        assert run.until(lambda: run.fact("scoring")["state"] == "healthy")
+
+
+def test_what_is_being_ended_is_said_the_last_one_first(tmp_path, caplog):
+    caplog.set_level("INFO", "infra")
+    with Running(tmp_path, shell("first"), shell("second")) as run:
+        assert run.until(lambda: run.fact("second")["state"] == "healthy")
+    assert [said for said in caplog.messages if said.startswith("ending")] == [
+        "ending second, in 5 s at most",
+        "ending first, in 5 s at most",
+    ]
+
+
 def test_a_part_that_dies_is_started_again_after_longer_and_longer_pauses(tmp_path):
     starts = tmp_path / "starts"
     script = f"date +%s.%N >> {starts}; exit 3"

@@ -111,7 +111,9 @@ def test_only_judgements_against_a_champion_on_a_test_set_count_as_looks():
     first_version = kept("night 1", before=None)
     unjudged = kept("night 2", facts={**facts, "gates": []})
     drafts = (first_version, unjudged, kept("night 3"), kept("night 4"))
-    assert state_of(chained(*drafts)).looks.sets == {"t1": 2}
+    state = state_of(chained(*drafts))
+    assert state.looks.sets == {"t1": 2}
+    assert state.looks.wear("t1").since == NOON.date().isoformat()
 
 
 def test_a_look_is_one_for_the_rows_of_its_set_whatever_set_they_are_in_next():

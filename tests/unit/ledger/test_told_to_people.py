@@ -89,10 +89,17 @@ def test_the_champions_story_quotes_gates_intervals_and_digests(place):
         "entry 3, 2026-07-01 12:00 UTC: promoted, v1 → v2, by tests: because",
         "macro_f1: 0.8100 [0.7800, 0.8400]",
         "✓ beats_champion: +0.03",
-        "data d1, test t1; decision 2 on these test rows",
+        "data d1, test t1; decision 2 on these test rows, the first on 2026-07-01, 0 days before",
         "night 2026-07-01; seeds: training 17",
     ):
         assert part in said
+
+
+def test_how_long_the_test_rows_have_judged_is_told_in_days(place):
+    place.promoted("1")
+    place.promotions().keep(place.judged("2"), asked(minutes=12 * 24 * 60))
+    said = "\n".join(story(place, "2").sentences())
+    assert "decision 2 on these test rows, the first on 2026-07-01, 12 days before" in said
 
 
 def test_a_version_that_left_says_what_came_after(place):

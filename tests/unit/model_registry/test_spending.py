@@ -80,6 +80,34 @@ def test_a_smaller_set_than_before_is_known_by_the_rows_that_the_larger_one_told
     assert len(looks.rows) == SKETCHED
 
 
+def test_the_day_of_the_first_look_at_any_of_the_rows_is_known():
+    looks = Looks()
+    for day, numbers in (("2026-04-01", range(40)), ("2026-04-13", range(20, 60))):
+        looks.count(str(sorted(numbers)), sketch_of(rows(*numbers)), day)
+    kept = Looks.from_json(looks.to_json())
+    for known in (looks, kept, kept.copy()):
+        asked = (range(40), range(20, 60), range(40, 60), range(30, 90), range(60, 90))
+        assert [wear(known, numbers).since for numbers in asked] == [
+            "2026-04-01", "2026-04-01", "2026-04-13", "2026-04-01", "",
+        ]  # fmt: skip
+
+
+def test_of_rows_that_judged_before_days_were_kept_no_day_is_said():
+    old = Looks.from_json(
+        {key: v for key, v in judged(range(40)).to_json().items() if key != "first"}
+    )
+    old.count(str(list(range(60))), sketch_of(rows(*range(60))), "2026-04-13")
+    assert wear(old, range(60)).since == ""
+    assert wear(old, range(40, 60)).since == "2026-04-13"
+
+
+def test_days_of_rows_that_are_no_longer_counted_are_let_go():
+    looks = Looks()
+    for day, many in (("2026-04-01", 300), ("2026-04-02", 20_000)):
+        looks.count(str(many), sketch_of(rows(*range(many))), day)
+    assert set(looks.first) == {*looks.rows, *looks.sets}
+
+
 CHANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(20, 80)), min_size=1, max_size=60)
 
 

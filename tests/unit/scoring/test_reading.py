@@ -122,9 +122,11 @@ def test_series_whose_channels_differ_are_bad_rows_among_good_ones(tmp_path):
 
 
 def test_what_holds_for_all_rows_is_refused_at_once(tmp_path):
-    path = write(tmp_path / "rows.csv", [{"ticket": "a", "words": "b"}])
-    with pytest.raises(DataError, match="source has no column 'body'"):
-        read(source_of(pipeline_of(TEXT), str(path), None))
+    for ending in ("csv", "parquet", "jsonl"):
+        path = write(tmp_path / f"rows.{ending}", [{"ticket": "a", "words": "b", "at": "c"}])
+        said = rf"rows\.{ending}: has no column 'body'.*; there are: ticket, words, at; rename one"
+        with pytest.raises(DataError, match=said):
+            read(source_of(pipeline_of(TEXT), str(path), None))
     (tmp_path / "rows.txt").touch()
     with pytest.raises(ConfigError, match=r"ending '\.txt' is none of"):
         source_of(pipeline_of(TEXT), str(tmp_path / "rows.txt"), None)
@@ -202,6 +204,14 @@ def test_a_part_ends_with_the_chunk_that_fills_it(tmp_path):
         [10, 10, 10],
         [10, 10, 5],
     ]
+
+
+def test_a_file_of_steps_without_a_channel_is_named_with_all_its_columns(tmp_path):
+    columns = {"id": "ticket", "label": "topic", "step": "at", "sequence": ["left"]}
+    path = write(tmp_path / "rows.parquet", [{"ticket": "a", "at": 1, "right": 1.0}])
+    said = r"rows\.parquet: has no column 'left'.*; there are: ticket, at, right; rename one"
+    with pytest.raises(DataError, match=said):
+        read(source_of(pipeline_of(columns), str(path), None))
 
 
 def test_long_series_are_read_a_file_at_a_time(tmp_path):
