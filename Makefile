@@ -26,10 +26,10 @@ up: install  ## the whole platform on this machine: servers, schedules, scoring,
 	@$(BIN)/nocturne up $(ARGS)
 
 test: install  ## the tests that every change runs, about 16 minutes on two cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-all: install  ## also the long sweeps and soaks
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m ''
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m ''
 
 lint: install  ## style, types and the import contracts
 	$(BIN)/ruff check .
