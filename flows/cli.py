@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import console, deciding, running, watching
-from flows.console import answer, exit_codes, grid, number, out, show_facts, showing
+from flows.console import (
+    answer,
+    exit_codes,
+    grid,
+    number,
+    out,
+    overview_table,
+    show_facts,
+    showing,
+)
 from flows.options import DEFAULT, Conf, Json, pipeline_of
 from infra import collecting
 
@@ -200,8 +209,14 @@ def _code_of(night: Night) -> int:
 
 @app.command()
 def status(conf: Conf = DEFAULT, *, as_json: Json = False) -> None:
-    """Who is in Production, how the last nights ended, and what is scheduled."""
+    """Who is in Production, how the last nights ended, what is due; of a folder, a row for each."""
     with exit_codes(as_json=as_json), showing(quiet=as_json):
+        if conf.is_dir():
+            from flows.overview import overview
+
+            found = overview(conf)
+            answer(found, as_json=as_json, table=lambda: overview_table(found))
+            return
         from flows.status import status_of
 
         state = status_of(pipeline_of(conf))

@@ -268,6 +268,36 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def overview_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Many pipelines, a row each; what cannot be read is said below."""
+    whole = [row for row in rows if "broken" not in row]
+    grid(
+        f"{len(rows)} pipelines",
+        ("pipeline", "champion", "since", "last night", "outcome", "metric", "next night due"),
+        [
+            (
+                row["pipeline"],
+                f"v{row['champion']}" if row["champion"] else "none yet",
+                (row["since"] or "")[:10],
+                row["last_night"] or "",
+                row["outcome"] or "",
+                f"{number(row['value'])} {row['metric']}" if row["value"] is not None else "",
+                row["due"][:16],
+            )
+            for row in whole
+        ],
+    )
+    for row in whole:
+        if row["waiting"]:
+            waiting = ", ".join(f"v{version}" for version in row["waiting"])
+            say(f"{row['pipeline']}: {waiting} for `nocturne approve` or `nocturne reject`")
+        if row["outcome"] == "failed":
+            say(f"[red]{escape(row['pipeline'])}[/]: {escape(row['reason'])}")
+    for row in rows:
+        if "broken" in row:
+            say(f"[red]{escape(row['broken'])}[/]")
+
+
 def night_table(night: Night, metric: str) -> None:
     """How a night ended: candidates, metrics, gates, version and where the report lies."""
     rows = [

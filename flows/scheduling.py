@@ -21,6 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.monitoring import monitor
 from flows.retraining import retrain
 from flows.scoring import score
+from infra.settings import Settings
 from tasks.alarm import EVENT, resource
 from tasks.config import Pipeline
 
@@ -34,8 +35,12 @@ class Served(Runner):
 
 
 def serve(*pipelines: Pipeline) -> None:
-    """Poll for scheduled runs and run them, until interrupted."""
-    runner = Served()
+    """Poll for scheduled runs and run them, until interrupted.
+
+    At most `NOCTURNE_NIGHTS` go on at once, of all pipelines together; those that are due wait,
+    and `max_late_hours` says how long a night may.
+    """
+    runner = Served(limit=Settings().nights)
     for pipeline in pipelines:
         for made in deployments(pipeline):
             runner.add_deployment(made)

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Candidates trained at once."
     )
+    nights: int = Field(
+        default_factory=lambda: max(2, (os.cpu_count() or 1) // 2),
+        ge=1,
+        description="Scheduled runs that go on at once; the others wait.",
+    )
     lease_seconds: float = Field(
         150.0, ge=1, description="Without a sign of life, until a night is known as dead."
     )

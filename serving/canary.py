@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from statistics import median
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 FAILURES = 3  # fewer are bad luck
 WORSE_THAN_CHAMPION = 2.0
 FLIGHTS = 50  # before latency is judged
+RECENT = 201  # flights whose time counts
 SLOWER_THAN_CHAMPION = 3.0
 
 
@@ -44,19 +47,24 @@ class Side:
         flights: It took.
         rows: In them.
         failures: Flights it could not answer.
-        seconds: Of its forward passes.
+        recent: Seconds a row of its last forward passes.
     """
 
     version: str
     flights: int = 0
     rows: int = 0
     failures: int = 0
-    seconds: float = 0.0
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT), repr=False)
 
     @property
     def seconds_a_row(self) -> float:
-        """Mean of the forward pass."""
-        return self.seconds / max(self.rows, 1)
+        """Median of the recent forward passes: one that the machine held up says nothing."""
+        return median(self.recent) if self.recent else 0.0
+
+    def told(self) -> dict[str, Any]:
+        """As plain values, for people."""
+        names = ("version", "flights", "rows", "failures", "seconds_a_row")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
@@ -118,8 +126,9 @@ class Canary:
         """The trial as plain values, for people."""
         if self.trial is None:
             return None
-        sides = {name: asdict(getattr(self.trial, name)) for name in ("challenger", "champion")}
-        return {**sides, "stopped": self.trial.stopped}
+        trial = self.trial
+        sides = {"challenger": trial.challenger.told(), "champion": trial.champion.told()}
+        return {**sides, "stopped": trial.stopped}
 
     def _trial_of(self, challenger: Engine, champion: Engine) -> Trial:
         digests = (challenger.digest, champion.digest)
@@ -170,7 +179,7 @@ class Flight:
         encoded = self.engine.encode(rows)
         began = perf_counter()
         answers = self.engine.answer(encoded)
-        self.side.seconds += perf_counter() - began
+        self.side.recent.append((perf_counter() - began) / max(len(rows), 1))
         if not np.isfinite(answers.probabilities).all():
             raise ValueError("its answers are no numbers")
         return answers

@@ -6,13 +6,9 @@ import difflib
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
 
 EXPECTED = {
     "int": "a whole number",
@@ -61,7 +57,7 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
     return "; ".join(lines)
 
 
-def _misfit(item: ErrorDetails, model: type[BaseModel]) -> str:
+def _misfit(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     """What was expected of a value, and what it is."""
     kind, value = item["type"], item["input"]
     got = "a mapping of keys" if isinstance(value, Mapping) else f"{value!r:.60}"

@@ -1,5 +1,6 @@
 """A proposed challenger answers its share; where it fails nobody sees it, and it stops."""
 
+from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,8 +79,13 @@ def test_a_new_challenger_begins_anew():
 
 
 def test_one_that_is_much_slower_ends_and_a_little_slower_does_not():
-    champion = Side("1", FLIGHTS, 1_000, 0, 1.0)
-    assert "4.0 times as long" in Trial(Side("2", FLIGHTS, 1_000, 0, 4.0), champion).judge()
-    assert Trial(Side("2", FLIGHTS, 1_000, 0, 2.0), champion).judge() is None
-    assert Trial(Side("2", FLIGHTS - 1, 1_000, 0, 9.0), champion).judge() is None
-    assert Trial(Side("2", 1_000, 1_000, 2, 1.0), champion).judge() is None
+    champion = Side("1", FLIGHTS, 1_000, 0, deque([0.001] * FLIGHTS))
+
+    def judged(seconds, flights=FLIGHTS, failures=0):
+        return Trial(Side("2", flights, 1_000, failures, deque(seconds)), champion).judge()
+
+    assert "4.0 times as long" in judged([0.004] * FLIGHTS)
+    assert judged([0.002] * FLIGHTS) is None
+    assert judged([0.009] * (FLIGHTS - 1), flights=FLIGHTS - 1) is None
+    assert judged([0.001] * FLIGHTS, failures=2) is None
+    assert judged([0.001] * FLIGHTS + [5.0]) is None, "the machine was held up once"
