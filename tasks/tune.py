@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -47,7 +48,9 @@ def tune(
     for left in folder.parent.iterdir() if folder.parent.exists() else ():
         if left != folder:
             shutil.rmtree(left, ignore_errors=True)
-    template = jobs_of(pipeline, prepared)[0]
+    workers = Settings().workers
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)  # trials share the cores
+    template = jobs_of(pipeline, prepared)[0].model_copy(update={"threads": threads})
     known = [Candidate.model_validate(t.candidate) for t in before.best(TAKEN_ON)] if before else []
     search = Search(
         pipeline,
@@ -57,7 +60,7 @@ def tune(
         folder=folder,
         day=day.isoformat(),
     )
-    return search.run(Settings().workers)
+    return search.run(workers)
 
 
 def _skew(prepared: Prepared) -> float:

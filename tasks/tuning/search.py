@@ -121,8 +121,8 @@ class Search:
             if trial.state == TrialState.RUNNING:
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(trial.params)
-            elif trial.state.is_finished():
-                seconds += trial.user_attrs.get("seconds", 0.0) / trial.user_attrs["beside"]
+            elif "seconds" in trial.user_attrs:
+                seconds += trial.user_attrs["seconds"] / trial.user_attrs["beside"]
         if seconds:
             logger.info("search: goes on after %.1f minutes", seconds / 60)
         return seconds
@@ -179,8 +179,8 @@ class Search:
 
     def _ended(self, job: Job, trained: Trained) -> None:
         trial, begun = self._running.pop(job.name)
-        trial.set_user_attr("seconds", self._clock() - begun)
         trial.set_user_attr("beside", len(self._running) + 1)
+        trial.set_user_attr("seconds", self._clock() - begun)
         if trained.failed is None:
             self._failures = 0
             self._study.tell(trial, trained.validation[job.metric])

@@ -191,6 +191,7 @@ def test_a_search_that_was_killed_tries_again_what_it_had_under_way(rows, tmp_pa
             time.sleep(0.2)
         time.sleep(1)
         os.killpg(process.pid, signal.SIGKILL)
+    subprocess.run([*command, "3"], cwd=ROOT, check=True)
     done = subprocess.run([*command, "4"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     after = Tuned.model_validate(json.loads(done.stdout.splitlines()[-1]))
     whole = [trial for trial in after.trials if trial.state != "failed"]
