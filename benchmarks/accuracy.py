@@ -98,8 +98,8 @@ FILES = {
 }
 
 
-def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
-    """One first night of one dataset, through the command line alone."""
+def draft(name: str, data: Path, home: Path) -> None:
+    """Let `nocturne init` write the pipeline file of one dataset."""
     files = FILES.get(name, ("data.csv",))
     folder = data / (DATASETS[name].folder or name)
     flags = [*DATASETS[name].flags, "--name", name]
@@ -110,18 +110,23 @@ def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
     _nocturne(home, "init", str(folder / files[0]), *flags)
     if DATASETS[name].change:
         _change(home / "conf" / f"{name}.yaml", *DATASETS[name].change)
+
+
+def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
+    """One first night of one dataset, through the command line alone."""
+    draft(name, data, home)
     began = time.perf_counter()
     record = _nocturne(home, "retrain", f"conf/{name}.yaml", "--seed", str(seed), "--json")
     challenger = next(c for c in record["candidates"] if c["name"] == record["challenger"])
     (prepared,) = (home / ".nocturne" / "work" / name / "prepared").iterdir()
     return {
-        "linear": {k: _rounded(v) for k, v in linear_models(prepared).items()} if seed == 1 else {},
+        "linear": {k: rounded(v) for k, v in linear_models(prepared).items()} if seed == 1 else {},
         "outcome": record["outcome"],
         "challenger": record["challenger"],
-        "validation": _rounded(challenger["validation"]),
-        "test": _rounded(challenger["test"]),
-        "candidates": {c["name"]: _rounded(c["test"]) for c in record["candidates"]},
-        "held_out": {c["name"]: _rounded(c["validation"]) for c in record["candidates"]},
+        "validation": rounded(challenger["validation"]),
+        "test": rounded(challenger["test"]),
+        "candidates": {c["name"]: rounded(c["test"]) for c in record["candidates"]},
+        "held_out": {c["name"]: rounded(c["validation"]) for c in record["candidates"]},
         "seconds": round(time.perf_counter() - began),
         "steps": record["seconds"],
         "cost": _cost(record, home / ".nocturne" / "work" / name / "challenger"),
@@ -138,7 +143,8 @@ def _cost(record: dict[str, Any], bundle: Path) -> dict[str, float]:
     }
 
 
-def _rounded(scores: dict[str, float]) -> dict[str, float]:
+def rounded(scores: dict[str, float]) -> dict[str, float]:
+    """Scores to four places."""
     return {name: round(score, 4) for name, score in scores.items()}
 
 
@@ -160,15 +166,15 @@ def _nocturne(home: Path, *arguments: str) -> Any:
     return json.loads(result.stdout) if "--json" in arguments else None
 
 
-def interval(values: list[float]) -> str:
+def interval(values: list[float], form: str = ".3f") -> str:
     """Mean and the half-width of its 95 % interval over seeds (Student's t)."""
     from scipy.stats import t
 
     mean = float(np.mean(values))
     if len(values) < 2:
-        return f"{mean:.3f}"
+        return f"{mean:{form}}"
     half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
+    return f"{mean:{form}} ± {half:{form.removeprefix('+')}}"
 
 
 def table(results: list[dict[str, Any]]) -> str:

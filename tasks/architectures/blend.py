@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tasks.config import ConfigError
 from tasks.ragged import InputSpec
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def blend(
     Args:
         spec: What the model is fed.
         classes: Number of classes.
-        lstms: How many bidirectional LSTMs, each from other first weights.
+        lstms: How many bidirectional LSTMs, each from other first weights; on series also 0.
         units: Size of an LSTM's state in each direction.
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
@@ -46,7 +47,13 @@ def blend(
 
     Returns:
         From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
+
+    Raises:
+        ConfigError: too few LSTMs.
     """
+    least = 1 if spec.kind == "text" else 0
+    if lstms < least:
+        raise ConfigError(f"option 'lstms' of blend: must be at least {least}, got {lstms}")
     from tasks.architectures import blocks
     from tasks.architectures.averaged_embeddings import averaged_embeddings
     from tasks.architectures.bidirectional_lstm import bidirectional_lstm

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.architectures import ARCHITECTURES
 from tasks.config import Choice, ConfigError, resolve
+from tasks.ragged import InputSpec
 
 each = pytest.mark.parametrize("builder", ARCHITECTURES.values(), ids=ARCHITECTURES)
 
@@ -29,3 +30,9 @@ def test_a_misspelt_architecture_or_option_is_answered_with_the_right_one():
         resolve(ARCHITECTURES, Choice(name="bidirectional_lsmt"), "architecture")
     with pytest.raises(ConfigError, match="did you mean 'units'"):
         resolve(ARCHITECTURES, Choice(name="stacked_lstm", options={"unit": 8}), "architecture")
+
+
+@pytest.mark.parametrize(("kind", "lstms", "least"), [("text", 0, 1), ("numeric", -1, 0)])
+def test_a_blend_of_nothing_that_learns_is_refused(kind, lstms, least):
+    with pytest.raises(ConfigError, match=f"'lstms' of blend: must be at least {least}, got"):
+        ARCHITECTURES["blend"](InputSpec(kind, size=9), 3, lstms=lstms)

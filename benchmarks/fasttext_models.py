@@ -1,0 +1,128 @@
+"""fastText from scratch on the very rows of a night: settings chosen on its validation rows.
+
+    python -m benchmarks.fasttext_models PYTHON NAME=PREPARED ... [--seeds 3] [--write]
+
+fastText's library wants NumPy below 2, so it lives in an environment of its own, whose PYTHON is
+named here (`pip install fasttext-wheel "numpy<2"`). PREPARED is the folder that a night's `prepare`
+left. Texts are lowercased and cut at punctuation, as its documentation advises. The best of a
+grid on validation macro-F1 learns again from train and validation rows, seed by seed, and answers
+for the test rows. `--write` puts the table into `benchmarks/ACCURACY.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from benchmarks.accuracy import DATASETS, interval
+from benchmarks.pages import fill
+
+SPLITS = ("train", "validation", "test")
+GRID = [
+    {"lr": lr, "epoch": epoch, "wordNgrams": words, "minn": least, "maxn": most}
+    for lr in (0.1, 0.5, 1.0)
+    for epoch in (5, 25)
+    for words in (1, 2)
+    for least, most in ((0, 0), (3, 6))
+]
+TRAIN = """
+import fasttext, json, sys, tempfile
+asked = json.load(sys.stdin)
+with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+    file.writelines(f"__label__{label} {text}\\n" for label, text in asked["known"])
+    file.flush()
+    for options in asked["options"]:
+        model = fasttext.train_supervised(
+            file.name, dim=100, bucket=200000, thread=1, verbose=0, **options
+        )
+        lines = [text + "\\n" for text in asked["texts"]]
+        said, _ = model.f.multilinePredict(lines, 1, 0.0, "strict")
+        print(json.dumps([int(best[0].removeprefix("__label__")) for best in said]))
+"""
+
+
+def main() -> None:
+    """Print the table, and write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("python", help="of the environment that has fastText")
+    parser.add_argument("prepared", nargs="+", metavar="NAME=PREPARED")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    lines = ["| dataset (official metric) | fastText from scratch | settings |", "|---" * 3 + "|"]
+    for each in options.prepared:
+        name, _, folder = each.partition("=")
+        scores, chosen = measure(options.python, Path(folder), options.seeds)
+        metrics = (DATASETS[name].metric, "macro_f1")
+        cells = " / ".join(interval([score[metric] for score in scores]) for metric in metrics)
+        lines.append(f"| {name} ({metrics[0]}) | {cells} | {_words(chosen)} |")
+        print(lines[-1], flush=True)
+    if options.write:
+        fill(Path(__file__).with_name("ACCURACY.md"), "fasttext", "\n".join(lines))
+
+
+def measure(
+    python: str, prepared: Path, seeds: int
+) -> tuple[list[dict[str, float]], dict[str, float]]:
+    """Test scores of each seed, and the settings that validation rows chose."""
+    rows = {name: pd.read_parquet(prepared / f"rows_{name}.parquet") for name in SPLITS}
+    labels = sorted({label for part in rows.values() for label in part["label"]})
+    numbered = {
+        name: list(zip(part["label"].map(labels.index), part["text"].map(cut), strict=True))
+        for name, part in rows.items()
+    }
+    tried = answers(python, numbered["train"], numbered["validation"], GRID)
+    reached = [scores(numbered["validation"], said)["macro_f1"] for said in tried]
+    chosen = GRID[max(range(len(GRID)), key=lambda place: reached[place])]
+    known = numbered["train"] + numbered["validation"]
+    again = [chosen | {"seed": seed} for seed in range(1, seeds + 1)]
+    found = answers(python, known, numbered["test"], again)
+    return [scores(numbered["test"], said) for said in found], chosen
+
+
+def answers(
+    python: str,
+    known: list[tuple[int, str]],
+    asked: list[tuple[int, str]],
+    options: list[dict[str, float]],
+) -> list[list[int]]:
+    """What models with each of the options say to the asked texts."""
+    question = {"known": known, "texts": [text for _, text in asked], "options": options}
+    command, told = [python, "-c", TRAIN], json.dumps(question)
+    done = subprocess.run(command, input=told, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"fastText in {python} ended with {done.returncode}: {done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def cut(text: str) -> str:
+    """Lowercase words and punctuation, apart, on one line."""
+    return " ".join(re.findall(r"\w+|[^\w\s]", text.lower())) or "."
+
+
+def scores(asked: list[tuple[int, str]], said: list[int]) -> dict[str, float]:
+    """The metrics that the tables quote."""
+    wanted = [label for label, _ in asked]
+    return {
+        "accuracy": float(accuracy_score(wanted, said)),
+        "macro_f1": float(f1_score(wanted, said, average="macro")),
+        "balanced_accuracy": float(balanced_accuracy_score(wanted, said)),
+    }
+
+
+def _words(options: dict[str, float]) -> str:
+    letters = f"characters {options['minn']}-{options['maxn']}" if options["maxn"] else "words only"
+    return (
+        f"rate {options['lr']}, {options['epoch']} passes, word {options['wordNgrams']}-grams, "
+        f"{letters}"
+    )
+
+
+if __name__ == "__main__":
+    main()
