@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.accuracy import DATASETS, draft, interval, rounded
+from benchmarks.accuracy import DATASETS, draft, interval, lines_of, rounded
 from benchmarks.pages import fill
 
 if TYPE_CHECKING:
@@ -135,11 +135,11 @@ def fits(name: str, asked: list[tuple[Part, int]], home: Path, kept: Path) -> No
                 file.write(json.dumps(line) + "\n")
         shutil.rmtree(job.out, ignore_errors=True)
 
-    jobs = (_job(drafted, *each, name=fit, home=home) for fit, each in told.items())
+    jobs = (job_of(drafted, *each, name=fit, home=home) for fit, each in told.items())
     run_all(jobs, workers=Settings().workers, on_end=keep)
 
 
-def _job(drafted: dict[str, Any], part: Part, seed: int, *, name: str, home: Path) -> Job:
+def job_of(drafted: dict[str, Any], part: Part, seed: int, *, name: str, home: Path) -> Job:
     """One fit, of rows that are prepared where they are not yet."""
     from infra.local import LocalStorage
     from tasks.candidates.jobs import jobs_of
@@ -195,7 +195,7 @@ def main() -> None:
     if not root:
         parser.exit(2, "set NOCTURNE_REAL_DATA to the folder that holds the datasets\n")
     data, kept = Path(root).resolve(), options.out.resolve()
-    done = {(each["dataset"], each["part"], each["seed"]) for each in _read(kept)}
+    done = {(each["dataset"], each["part"], each["seed"]) for each in lines_of(kept)}
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             draft(name, data, Path(folder))
@@ -207,12 +207,8 @@ def main() -> None:
                 if (name, part.title, seed) not in done
             ]
             fits(name, asked, Path(folder), kept)
-    print(table(_read(kept)))
-    fill(PAGE, "ablation", table(_read(kept)))
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    print(table(lines_of(kept)))
+    fill(PAGE, "ablation", table(lines_of(kept)))
 
 
 if __name__ == "__main__":

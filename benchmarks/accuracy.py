@@ -28,6 +28,7 @@ from benchmarks.linear_models import linear_models
 from benchmarks.pages import fill
 
 PAGE = Path(__file__).with_name("ACCURACY.md")
+FASTTEXT = PAGE.with_name("fasttext.jsonl")  # what `benchmarks.fasttext_models` found
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,11 @@ def _nocturne(home: Path, *arguments: str) -> Any:
     return json.loads(result.stdout) if "--json" in arguments else None
 
 
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """What earlier runs left, one JSON object a line; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def interval(values: list[float], form: str = ".3f") -> str:
     """Mean and the half-width of its 95 % interval over seeds (Student's t)."""
     from scipy.stats import t
@@ -180,7 +186,8 @@ def interval(values: list[float], form: str = ".3f") -> str:
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: dataset, metric, ours over seeds, the article's best, linear models, published."""
     heads = ["dataset (official metric)", "ours, promoted", "seeds", "article's best", *LINEAR]
-    heads.append("published, not pretrained")
+    heads += ["fastText", "published, not pretrained"]
+    fasttext = {line["dataset"]: line["test"] for line in lines_of(FASTTEXT)}
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, dataset in DATASETS.items():
         of_set = [result for result in results if result["dataset"] == name]
@@ -189,10 +196,11 @@ def table(results: list[dict[str, Any]]) -> str:
         last = max((result["date"] for result in of_set), default="")
         cells = [
             f"{name} ({dataset.metric})",
-            _ours(of_set, dataset.metric) if of_set else "not run",
+            _mean([each["test"] for each in of_set], dataset.metric) if of_set else "not run",
             f"{len(of_set)}, {promoted} promoted, {last}" if of_set else "0",
             " / ".join(f"{value:.3f}" for value in dataset.article),
             *(_both(plain.get(model), dataset.metric) for model in LINEAR),
+            _mean(fasttext[name], dataset.metric) if name in fasttext else "–",
             dataset.published,
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -233,8 +241,8 @@ def costs(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _ours(results: list[dict[str, Any]], metric: str) -> str:
-    return " / ".join(interval([r["test"][m] for r in results]) for m in (metric, "macro_f1"))
+def _mean(scores: list[dict[str, float]], metric: str) -> str:
+    return " / ".join(interval([each[m] for each in scores]) for m in (metric, "macro_f1"))
 
 
 def _both(scores: dict[str, float] | None, metric: str) -> str:
@@ -254,8 +262,7 @@ def main() -> None:
     root = os.environ.get("NOCTURNE_REAL_DATA")
     if not root:
         parser.exit(2, "set NOCTURNE_REAL_DATA to the folder that holds the datasets\n")
-    lines = options.out.read_text().splitlines() if options.out.exists() else []
-    results = [json.loads(line) for line in lines]
+    results = lines_of(options.out)
     if options.again:
         results = [result for result in results if result["dataset"] not in options.only]
     have = {(result["dataset"], result["seed"]) for result in results}

@@ -1,12 +1,12 @@
 """fastText from scratch on the very rows of a night: settings chosen on its validation rows.
 
-    python -m benchmarks.fasttext_models PYTHON NAME=PREPARED ... [--seeds 3] [--write]
+    python -m benchmarks.fasttext_models PYTHON NAME=PREPARED ... [--seeds 3]
 
 fastText's library wants NumPy below 2, so it lives in an environment of its own, whose PYTHON is
 named here (`pip install fasttext-wheel "numpy<2"`). PREPARED is the folder that a night's `prepare`
 left. Texts are lowercased and cut at punctuation, as its documentation advises. The best of a
 grid on validation macro-F1 learns again from train and validation rows, seed by seed, and answers
-for the test rows. `--write` puts the table into `benchmarks/ACCURACY.md`.
+for the test rows. Results go to `fasttext.jsonl`, from which `benchmarks.accuracy` has a column.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import argparse
 import json
 import re
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from benchmarks.accuracy import DATASETS, interval
-from benchmarks.pages import fill
+from benchmarks.accuracy import FASTTEXT, lines_of
 
 SPLITS = ("train", "validation", "test")
 GRID = [
@@ -48,23 +48,20 @@ with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
 
 
 def main() -> None:
-    """Print the table, and write it where asked."""
+    """Measure, and keep what was found in the place of what was there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("python", help="of the environment that has fastText")
     parser.add_argument("prepared", nargs="+", metavar="NAME=PREPARED")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    lines = ["| dataset (official metric) | fastText from scratch | settings |", "|---" * 3 + "|"]
     for each in options.prepared:
         name, _, folder = each.partition("=")
         scores, chosen = measure(options.python, Path(folder), options.seeds)
-        metrics = (DATASETS[name].metric, "macro_f1")
-        cells = " / ".join(interval([score[metric] for score in scores]) for metric in metrics)
-        lines.append(f"| {name} ({metrics[0]}) | {cells} | {_words(chosen)} |")
-        print(lines[-1], flush=True)
-    if options.write:
-        fill(Path(__file__).with_name("ACCURACY.md"), "fasttext", "\n".join(lines))
+        found = {"dataset": name, "date": str(date.today()), "settings": chosen, "test": scores}
+        print(found, flush=True)
+        kept = [line for line in lines_of(FASTTEXT) if line["dataset"] != name]
+        lines = [json.dumps(line) + "\n" for line in [*kept, found]]
+        FASTTEXT.write_text("".join(lines), "utf-8")
 
 
 def measure(
@@ -110,18 +107,10 @@ def scores(asked: list[tuple[int, str]], said: list[int]) -> dict[str, float]:
     """The metrics that the tables quote."""
     wanted = [label for label, _ in asked]
     return {
-        "accuracy": float(accuracy_score(wanted, said)),
-        "macro_f1": float(f1_score(wanted, said, average="macro")),
-        "balanced_accuracy": float(balanced_accuracy_score(wanted, said)),
+        "accuracy": round(float(accuracy_score(wanted, said)), 4),
+        "macro_f1": round(float(f1_score(wanted, said, average="macro")), 4),
+        "balanced_accuracy": round(float(balanced_accuracy_score(wanted, said)), 4),
     }
-
-
-def _words(options: dict[str, float]) -> str:
-    letters = f"characters {options['minn']}-{options['maxn']}" if options["maxn"] else "words only"
-    return (
-        f"rate {options['lr']}, {options['epoch']} passes, word {options['wordNgrams']}-grams, "
-        f"{letters}"
-    )
 
 
 if __name__ == "__main__":
