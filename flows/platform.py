@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.options import pipeline_of
+from flows.options import DEMONSTRATION, asked_by, pipeline_of
 from infra.platform import databases, known, supervisor
 from infra.platform.access import Access
 from infra.platform.databases import Database
@@ -38,8 +37,6 @@ logger = logging.getLogger(__name__)
 FOLDER = Path("conf")
 LOOK_SECONDS = 10.0  # for a first champion
 DOWN_SECONDS = 240.0
-DEMONSTRATION = "NOCTURNE_DEMO_"  # set by `nocturne demo` alone, for a platform of its own
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 Tell = Callable[[str, str], None]
 
@@ -228,8 +225,7 @@ def _pipelines(confs: Sequence[Path]) -> tuple[dict[str, Path], dict[str, str]]:
 
 def _missing(pipeline: Pipeline) -> str | None:
     """A variable that the source asks for and nobody has set."""
-    asked = _VARIABLE.findall(str(pipeline.source.reader.options))
-    return next((name for name in asked if name not in os.environ), None)
+    return next((name for name in asked_by(pipeline) if name not in os.environ), None)
 
 
 def _has_champion(store: Storage, name: str) -> bool:

@@ -1,14 +1,14 @@
-"""The verbs that go on until they are ended: the platform, a schedule, MLflow's page."""
+"""The verbs that let others run: the platform, a schedule, a work pool, MLflow's page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from flows.console import answer, err, exit_codes, grid, out, show_facts, showing
-from flows.options import DEFAULT, Json, pipeline_of
+from flows.options import DEFAULT, Json, pipelines_of
 
 if TYPE_CHECKING:
     from flows.platform import Platform
@@ -109,7 +109,7 @@ def ui(
 def schedule(
     confs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Pipeline files.", show_default=str(DEFAULT)),
+        typer.Argument(help="Pipeline files, or a folder of them.", show_default=str(DEFAULT)),
     ] = None,
     *,
     as_json: Json = False,
@@ -119,7 +119,7 @@ def schedule(
         from infra import orchestration
         from infra.settings import Settings
 
-        pipelines = [pipeline_of(conf) for conf in confs or [DEFAULT]]
+        pipelines = pipelines_of(confs or [DEFAULT])
         with orchestration.prefect_api(Settings()) as url:
             facts = {
                 "prefect": url.removesuffix("/api"),
@@ -131,3 +131,77 @@ def schedule(
             from flows.scheduling import serve
 
             serve(*pipelines)
+
+
+@app.command()
+def deploy(
+    confs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CONF...", help="Pipeline files, or a folder: all of its pipelines."
+        ),
+    ],
+    pool: Annotated[str, typer.Option(metavar="NAME", help="The work pool.")],
+    kind: Annotated[
+        Literal["process", "docker", "kubernetes"] | None,
+        typer.Option("--type", help="Of the pool, which is made if it is not there."),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="NAME:TAG", help="Of the runs, in docker and kubernetes pools."),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs of the pool that go on at once; a new process pool has NOCTURNE_NIGHTS.",
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(help="JSON: the pool's base job template; a new pool has infra/pools/TYPE."),
+    ] = None,
+    *,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete deployments whose pipeline or cron has vanished."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Deploy pipelines to a Prefect work pool: night, batch and monitoring, each with its cron.
+
+    `nocturne deploy conf --pool nights --type process`, and beside it, in the same folder,
+    `prefect worker start --pool nights`, which runs what is due, on any machine; with
+    `--type docker --image nocturne:0.1.0` or `kubernetes` each run has a container of its own.
+    The deployments are those of `nocturne schedule`: one night of a pipeline at a time, and an
+    alarm of monitoring starts one. A call that finds all as it should be changes nothing. The
+    pool is one folder's: what the folder has no more is said, and deleted by `--prune`; files
+    that are named answer for themselves alone. Of a folder, what only `nocturne demo` can run is
+    left out. Needs a Prefect server (NOCTURNE_PREFECT_URL, or `nocturne up`).
+    """
+    with exit_codes(as_json=as_json), showing(quiet=as_json):
+        pipelines = pipelines_of(confs)
+        from flows import deploying
+
+        asked = deploying.Asked(pool, kind, image, concurrency, template)
+        whole = any(conf.is_dir() for conf in confs)
+        found = deploying.deploy(pipelines, asked, whole=whole, prune=prune)
+        answer(found, as_json=as_json, table=lambda: _show_deployed(found))
+
+
+def _show_deployed(found: dict[str, Any]) -> None:
+    rows = [
+        (
+            one["deployment"],
+            ": ".join(filter(None, (one["change"], ", ".join(one.get("differing", ()))))),
+            one.get("cron", "–"),
+            one.get("timezone", "–"),
+        )
+        for one in found["deployments"]
+    ]
+    grid(f"Work pool {found['pool']}", ("deployment", "", "cron", "time zone"), rows)
+    limit = found["concurrency"] or "no bound"
+    show_facts({"pool": f"{found['type']}, {found['pool_change']}, runs at once: {limit}"})
+    if any(one["change"] == "vanished" for one in found["deployments"]):
+        show_facts({"vanished": "--prune deletes them"})
+    show_facts({"a worker": found["worker"]})
