@@ -21,7 +21,7 @@ def breaches(service):
     image, user = service.get("image", ""), str(service.get("user", ""))
     published = [str(port) for port in service.get("ports", ())]
     told = {
-        "no health check": not service.get("healthcheck", {}).get("test"),
+        "no health check": not service.get("healthcheck", {}).get("test") and not is_over(service),
         "root": user.partition(":")[0] in {"", "0", "root"},
         "writable root": service.get("read_only") is not True,
         "capabilities": service.get("cap_drop") != ["ALL"] or bool(service.get("cap_add")),
@@ -32,6 +32,11 @@ def breaches(service):
         "literal secret": bool(literal_secrets(service)),
     }
     return {rule for rule, broken in told.items() if broken}
+
+
+def is_over(service):
+    """Whether it does one thing and ends, so that nobody asks how it is."""
+    return service["healthcheck"] == {"disable": True} and service["restart"] == "on-failure"
 
 
 def literal_secrets(service):
@@ -56,6 +61,7 @@ def test_a_service_keeps_every_rule(name):
     ("change", "rule"),
     [
         ({"healthcheck": {}}, "no health check"),
+        ({"healthcheck": {"disable": True}}, "no health check"),
         ({"user": "0:0"}, "root"),
         ({"user": None}, "root"),
         ({"read_only": False}, "writable root"),
@@ -79,7 +85,9 @@ def test_the_rules_see_what_they_are_for(change, rule):
 def test_who_waits_for_another_waits_for_one_that_can_be_healthy(name):
     for other, how in SERVICES[name].get("depends_on", {}).items():
         assert other in SERVICES
-        assert how["condition"] in {"service_healthy", "service_started"}
+        over = how["condition"] == "service_completed_successfully"
+        assert over == is_over(SERVICES[other])
+        assert over or how["condition"] in {"service_healthy", "service_started"}
 
 
 def test_the_databases_are_reached_by_their_servers_alone():
@@ -115,13 +123,16 @@ def test_the_servers_start_as_they_must():
     assert "=*" not in hosts
     assert mlflow["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert "PREFECT_SERVER_API_AUTH_STRING" in prefect["environment"]
-    for name in ("mlflow", "prefect", "worker", "scoring"):
+    assert prefect["command"][:3] == ["python", "-m", "flows.prefect_server"]
+    assert prefect["environment"]["NOCTURNE_UP_ALLOWED_HOSTS"] == "${PREFECT_HOSTS:?name them}"
+    assert "PREFECT_HOSTS=prefect\n" in EXAMPLE  # the name by which the worker asks
+    for name in ("mlflow", "prefect", "deploy", "worker", "scoring"):
         environment = SERVICES[name]["environment"]
         assert environment["MLFLOW_DISABLE_TELEMETRY"] == environment["DO_NOT_TRACK"] == "true"
         assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
-@pytest.mark.parametrize("name", ["worker", "scoring"])
+@pytest.mark.parametrize("name", ["deploy", "scoring"])
 def test_what_nocturne_is_asked_exists(name):
     from flows.cli import app
 
@@ -131,7 +142,13 @@ def test_what_nocturne_is_asked_exists(name):
     assert {word.partition("=")[0] for word in rest if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("name", ["worker", "scoring"])
+def test_the_worker_works_the_pool_that_is_deployed_to():
+    said = {name: set(SERVICES[name]["command"]) for name in ("deploy", "worker")}
+    assert {"--pool=nocturne", "--type=process"} <= said["deploy"] & said["worker"]
+    assert "--no-create-pool-if-not-found" in said["worker"]  # it would have Prefect's template
+
+
+@pytest.mark.parametrize("name", ["prefect", "deploy", "worker", "scoring"])
 def test_every_setting_of_nocturne_exists(name):
     from infra.settings import Settings
 

@@ -1,6 +1,7 @@
 """`infra/kubernetes`: it renders, each object is valid, and pods keep the profile `restricted`."""
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ FOLDER = ROOT / "infra" / "kubernetes"
 OVERLAY = FOLDER / "overlays" / "team"
 WORKLOADS = ("mlflow", "prefect", "scoring", "worker")
 FORM = "1.32"  # of Kubernetes, by whose schemas objects are judged
+RUN = "nocturne.pool/run"  # label of the pods that the worker starts
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,13 @@ def of_kind(objects, *kinds):
 def pods(objects):
     found = of_kind(objects, "Deployment", "StatefulSet")
     return {name: one["spec"]["template"] for name, one in found.items()}
+
+
+def variables_of(pod, *kinds):
+    """What the containers of a pod are told, those that begin included."""
+    for kind in kinds or ("initContainers", "containers"):
+        for container in pod["spec"].get(kind, ()):
+            yield from container.get("env", ())
 
 
 def unrestricted(pod):
@@ -89,7 +98,8 @@ def test_the_namespace_enforces_what_is_tested_here(objects):
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_is_restricted(objects, name):
-    assert unrestricted(pods(objects)[name]) == set()
+    """The worker alone has a token of the cluster: it starts jobs."""
+    assert unrestricted(pods(objects)[name]) == ({"token"} if name == "worker" else set())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,7 @@ def test_a_pod_is_restricted(objects, name):
     ],
 )
 def test_the_rules_see_what_they_are_for(objects, where, value, rule):
-    pod = copy.deepcopy(pods(objects)["worker"])
+    pod = copy.deepcopy(pods(objects)["mlflow"])
     place = pod
     for key in where[:-1]:
         place = place[key]
@@ -158,8 +168,68 @@ def test_no_account_carries_a_token_and_each_role_has_its_own(objects):
     accounts = of_kind(objects, "ServiceAccount")
     assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
     used = {name: pod["spec"]["serviceAccountName"] for name, pod in pods(objects).items()}
-    assert len(set(used.values())) == len(used) == len(accounts)
-    assert set(used.values()) == set(accounts)
+    assert len(set(used.values())) == len(used)
+    assert {*used.values(), run_variables()["service_account_name"]["default"]} == set(accounts)
+
+
+def test_the_worker_may_start_jobs_in_its_namespace_and_read_no_secret(objects):
+    (role,) = of_kind(objects, "Role").values()
+    (binding,) = of_kind(objects, "RoleBinding").values()
+    assert of_kind(objects, "ClusterRole", "ClusterRoleBinding") == {}
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    account = pods(objects)["worker"]["spec"]["serviceAccountName"]
+    assert [one["name"] for one in binding["subjects"]] == [account]
+    verbs = {kind: set(rule["verbs"]) for rule in role["rules"] for kind in rule["resources"]}
+    assert set(verbs) == {"jobs", "pods", "pods/log", "pods/status", "events"}
+    assert verbs.pop("jobs") == {"get", "list", "watch", "create", "delete"}
+    assert all(each == {"get", "list", "watch"} for each in verbs.values())
+
+
+def test_the_worker_deploys_its_own_image_and_starts_runs_where_it_is(objects):
+    spec = pods(objects)["worker"]["spec"]
+    (deploy,), (worker,) = spec["initContainers"], spec["containers"]
+    image = {one["name"]: one.get("value") for one in deploy["env"]}["RUN_IMAGE"]
+    assert image == worker["image"] == deploy["image"]
+    assert "--image=$(RUN_IMAGE)" in deploy["args"]
+    assert {"--pool=nocturne", "--type=kubernetes"} <= set(deploy["args"]) & set(worker["args"])
+    (namespace,) = of_kind(objects, "Namespace")
+    assert run_variables()["namespace"]["default"] == namespace
+    handed = {one["name"] for one in deploy["env"]} & set(run_template()["env"])
+    assert handed == {
+        "NOCTURNE_STORE",
+        "NOCTURNE_MLFLOW_URL",
+        "NOCTURNE_S3_ENDPOINT",
+        "AWS_DEFAULT_REGION",
+    }
+
+
+def test_a_run_finds_its_secrets_and_reaches_the_servers(objects):
+    """What the template refers to is what the worker and DEPLOYMENT.md know."""
+    manifest = run_template()["job_manifest"]["spec"]["template"]
+    assert manifest["metadata"]["labels"] == {RUN: "true"}
+    policies = of_kind(objects, "NetworkPolicy")
+    assert policies["run"]["spec"]["podSelector"] == {"matchLabels": {RUN: "true"}}
+    out = {rule["ports"][0]["port"] for rule in policies["run"]["spec"]["egress"]}
+    assert out == {5000, 4200, 443}
+    for server in ("mlflow", "prefect"):
+        assert RUN in str(policies[server]["spec"]["ingress"])
+    (container,) = manifest["spec"]["containers"]
+    asked = {one["valueFrom"]["secretKeyRef"]["key"] for one in container["env"]}
+    guide = (ROOT / "docs" / "DEPLOYMENT.md").read_text()
+    (line,) = [one for one in guide.splitlines() if "secret generic nocturne-worker" in one]
+    assert "--from-literal=mlflow-password" in line
+    assert asked == {"mlflow-password", "s3-access-key", "s3-secret-key"}
+
+
+def run_template():
+    return json.loads((ROOT / "infra" / "pools" / "kubernetes.json").read_text())[
+        "job_configuration"
+    ]
+
+
+def run_variables():
+    content = json.loads((ROOT / "infra" / "pools" / "kubernetes.json").read_text())
+    return content["variables"]["properties"]
 
 
 def test_nobody_speaks_to_anybody_but_by_a_rule(objects):
@@ -185,7 +255,7 @@ def test_what_a_pod_calls_it_may_reach(objects):
     """Each address in an environment has a way out of the caller and into the called."""
     policies = of_kind(objects, "NetworkPolicy")
     for name, pod in pods(objects).items():
-        for variable in pod["spec"]["containers"][0]["env"]:
+        for variable in variables_of(pod, "containers"):
             called = re.match(r"http://(mlflow|prefect):(\d+)", variable.get("value", ""))
             if not called:
                 continue
@@ -199,9 +269,10 @@ def test_what_a_pod_calls_it_may_reach(objects):
 def test_secrets_are_referred_to_and_never_written_down(objects):
     assert of_kind(objects, "Secret") == {}
     secret = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|AUTH_STRING|TOKEN")
+    where = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_"  # not what it is
     for pod in pods(objects).values():
-        for variable in pod["spec"]["containers"][0]["env"]:
-            if secret.search(variable["name"]):
+        for variable in variables_of(pod):
+            if secret.search(variable["name"].removeprefix(where)):
                 assert set(variable["valueFrom"]) == {"secretKeyRef"}
     scoring = str(pods(objects)["scoring"]["spec"])
     assert "signing.pub" in scoring
@@ -211,7 +282,7 @@ def test_secrets_are_referred_to_and_never_written_down(objects):
 def test_every_setting_that_is_referred_to_is_there(objects):
     settings = {name: set(one["data"]) for name, one in of_kind(objects, "ConfigMap").items()}
     for pod in pods(objects).values():
-        for variable in pod["spec"]["containers"][0]["env"]:
+        for variable in variables_of(pod):
             asked = variable.get("valueFrom", {}).get("configMapKeyRef")
             if asked:
                 assert asked["key"] in settings[asked["name"]]
