@@ -1,54 +1,41 @@
-"""`infra/prefect.yaml` says of the embedded pipeline what its own file says."""
+"""`infra/prefect.yaml` deploys what `nocturne deploy conf` deploys: every pipeline of conf/."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tasks.config import Pipeline
-from tasks.pipeline_file import load_pipeline
+from flows.options import pipelines_of
+from flows.prefect_file import written
+from flows.scheduling import deployments
 
 ROOT = Path(__file__).parents[2]
-CONTENT = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())
-PARTS = {
-    "flows.retraining.retrain": "schedule",
-    "flows.scoring.score": "scoring",
-    "flows.monitoring.monitor": "monitoring",
-}
+FILE = (ROOT / "infra" / "prefect.yaml").read_text()
 
 
-def test_the_file_is_for_the_prefect_that_is_installed_and_deploys_every_flow_with_a_cron():
-    assert CONTENT["prefect-version"] == version("prefect")
-    assert [each["entrypoint"] for each in CONTENT["deployments"]] == list(PARTS)
+def test_the_file_is_what_is_written_for_conf():
+    """Or conf/, a default or Prefect's version changed: its first line says how to write it."""
+    assert written(pipelines_of([ROOT / "conf"])) == FILE
 
 
-@pytest.mark.parametrize("deployment", CONTENT["deployments"], ids=lambda one: one["entrypoint"])
-def test_a_deployment_runs_the_pipeline_of_its_file_on_its_schedule(deployment):
-    pipeline = load_pipeline(ROOT / "conf" / f"{deployment['name']}.yaml")
-    assert Pipeline.model_validate(deployment["parameters"]["pipeline"]) == pipeline
-    (schedule,) = deployment["schedules"]
-    part = getattr(pipeline, PARTS[deployment["entrypoint"]])
-    assert schedule == part.model_dump(include={"cron", "timezone"})
-    assert deployment["concurrency_limit"]["limit"] == 1
+def test_it_deploys_every_flow_that_has_a_cron_and_no_pipeline_of_the_demonstration():
+    pipelines = pipelines_of([ROOT / "conf"])
+    files = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
+    assert {one.name for one in pipelines} == files - {"demonstration"} != set()
+    made = [(one.entrypoint, one.name) for each in pipelines for one in deployments(each)]
+    filed = yaml.safe_load(FILE)["deployments"]
+    assert [(one["entrypoint"], one["name"]) for one in filed] == made
 
 
-def test_what_the_file_deploys_is_what_the_schedule_serves():
-    """Names, crons and the event that starts a night are the same both ways."""
-    from flows.scheduling import alarm, deployments
+def test_the_pipeline_of_a_deployment_fits_the_schema_that_the_server_holds_it_to():
+    """A pipeline in the short forms of its own file is refused there."""
+    from prefect.utilities.schema_tools import ValidationError, validate
 
-    pipeline = load_pipeline(ROOT / "conf" / "support_tickets.yaml")
-    served = deployments(pipeline)
-    assert [each.entrypoint for each in served] == [
-        each["entrypoint"] for each in CONTENT["deployments"]
-    ]
-    assert {each.name for each in served} == {each["name"] for each in CONTENT["deployments"]}
-    for mine, theirs in zip(served, CONTENT["deployments"], strict=True):
-        assert [each.schedule.cron for each in mine.schedules] == [
-            each["cron"] for each in theirs["schedules"]
-        ]
-    (trigger,) = CONTENT["deployments"][0]["triggers"]
-    ours = alarm(pipeline)
-    assert trigger["name"] == ours.name
-    assert set(trigger["expect"]) == ours.expect
-    assert trigger["match"] == ours.match.model_dump()
+    (pipeline,) = pipelines_of([ROOT / "conf" / "support_tickets.yaml"])
+    for made, filed in zip(deployments(pipeline), yaml.safe_load(FILE)["deployments"], strict=True):
+        schema = made._parameter_openapi_schema.model_dump_for_openapi()
+        given = filed["parameters"]
+        validate(given, schema, raise_on_error=True)
+        short = {"pipeline": {**given["pipeline"], "gates": ["finite"]}}
+        with pytest.raises(ValidationError, match="gates"):
+            validate(short, schema, raise_on_error=True)
