@@ -77,7 +77,7 @@ def deploy(
     if not url:
         raise ConfigError(
             "no Prefect server is set, and a work pool needs one that stays: name it by "
-            "NOCTURNE_PREFECT_URL, or run `nocturne up`, whose server is found by itself"
+            "NOCTURNE_PREFECT_URL; `nocturne schedule` needs none"
         )
     with _reaching(url), get_client(sync_client=True) as client:
         pool, done = _pool(client, asked)

@@ -23,7 +23,7 @@ HEAD = """\
 # Written by `python -m flows.prefect_file conf > infra/prefect.yaml`: what `nocturne deploy conf`
 # deploys, for Prefect's own command and a work pool of any type in infra/pools. From here:
 #   prefect work-pool create NAME --type process --base-job-template infra/pools/process.json
-#   export NOCTURNE_POOL=NAME NOCTURNE_PROJECT=$PWD    # containers: /app, and NOCTURNE_IMAGE=NAME:TAG
+#   export NOCTURNE_POOL=NAME NOCTURNE_PROJECT=$PWD    # containers: /app, and NOCTURNE_IMAGE
 #   prefect --no-prompt deploy --all --prefect-file infra/prefect.yaml
 """
 POOL = {"name": "{{ $NOCTURNE_POOL }}", "job_variables": {"image": "{{ $NOCTURNE_IMAGE }}"}}

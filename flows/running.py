@@ -177,7 +177,8 @@ def deploy(
     alarm of monitoring starts one. A call that finds all as it should be changes nothing. The
     pool is one folder's: what the folder has no more is said, and deleted by `--prune`; files
     that are named answer for themselves alone. Of a folder, what only `nocturne demo` can run is
-    left out. Needs a Prefect server (NOCTURNE_PREFECT_URL, or `nocturne up`).
+    left out. Needs a Prefect server that stays (NOCTURNE_PREFECT_URL); what a pool runs,
+    `nocturne schedule` and `nocturne up` leave to its workers.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         pipelines = pipelines_of(confs)

@@ -1,4 +1,4 @@
-"""Serve the deployments of pipelines: the night, and where they are set batch and monitoring.
+"""The deployments of pipelines, and serving them: the night, and where set batch and monitoring.
 
 Prefect starts them by the crons in the pipeline's file. An alarm of monitoring starts a night.
 """
@@ -6,13 +6,16 @@ Prefect starts them by the crons in the pipeline's file. An alarm of monitoring 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from contextlib import suppress
 from typing import Any
 
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.schedules import Cron
@@ -24,6 +27,8 @@ from flows.scoring import score
 from infra.settings import Settings
 from tasks.alarm import EVENT, resource
 from tasks.config import Pipeline
+
+logger = logging.getLogger(__name__)
 
 
 class Served(Runner):
@@ -38,11 +43,15 @@ def serve(*pipelines: Pipeline) -> None:
     """Poll for scheduled runs and run them, until interrupted.
 
     At most `NOCTURNE_NIGHTS` go on at once, of all pipelines together; those that are due wait,
-    and `max_late_hours` says how long a night may.
+    and `max_late_hours` says how long a night may. What a work pool runs is left to its workers:
+    this process would take runs from them, and pause their schedules when it ends.
     """
     runner = Served(limit=Settings().nights)
-    for pipeline in pipelines:
-        for made in deployments(pipeline):
+    for made in (made for pipeline in pipelines for made in deployments(pipeline)):
+        pool = _pool_of(made)
+        if pool:
+            logger.warning("%s: left to the workers of pool %s", made.full_name, pool)
+        else:
             runner.add_deployment(made)
     with suppress(KeyboardInterrupt):
         asyncio.run(runner.start())
@@ -56,6 +65,15 @@ def deployments(pipeline: Pipeline) -> list[RunnerDeployment]:
         if part.cron:
             found.append(_deployed(flow, pipeline, part.cron, part.timezone))
     return found
+
+
+def _pool_of(made: RunnerDeployment) -> str | None:
+    """The work pool that `nocturne deploy` gave a deployment to."""
+    with get_client(sync_client=True) as client:
+        try:
+            return client.read_deployment_by_name(made.full_name).work_pool_name
+        except ObjectNotFound:
+            return None
 
 
 def alarm(pipeline: Pipeline) -> DeploymentEventTrigger:

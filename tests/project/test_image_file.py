@@ -46,8 +46,8 @@ def test_what_it_installs_is_pinned():
     build = INSTRUCTIONS[STAGES[0] : STAGES[1]]
     assert any("PIP_CONSTRAINT=/app/constraints.txt" in line for line in said("ENV", build))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = [*project["dependencies"], *project["optional-dependencies"]["servers"]]
-    names += project["optional-dependencies"]["dev"]
+    lists = (project["dependencies"], *project["optional-dependencies"].values())
+    names = [name for each in lists for name in each]
     pins = {
         line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()
     }

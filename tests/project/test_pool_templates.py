@@ -51,7 +51,12 @@ def test_it_has_what_prefect_s_own_template_gives_a_run(kind):
     package = "prefect" if kind == "process" else f"prefect-{kind}"
     own = workers[package][kind]["default_base_job_configuration"]["job_configuration"]
     left_out = {
-        "docker": {"registry_credentials", "network_mode", "memswap_limit", "container_wait_timeout"},
+        "docker": {
+            "registry_credentials",
+            "network_mode",
+            "memswap_limit",
+            "container_wait_timeout",
+        },
         "kubernetes": {"cluster_config"},
     }
     assert set(own) - set(TEMPLATES[kind]["job_configuration"]) == left_out.get(kind, set())
@@ -59,7 +64,9 @@ def test_it_has_what_prefect_s_own_template_gives_a_run(kind):
 
 @ALL
 def test_runs_are_quiet_and_their_log_reaches_prefect(kind):
-    wanted = QUIET | {"PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,expectations,model_registry,infra"}
+    wanted = QUIET | {
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,expectations,model_registry,infra"
+    }
     assert TEMPLATES[kind]["variables"]["properties"]["env"]["default"] == wanted
 
 
