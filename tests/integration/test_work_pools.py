@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 import yaml
 
-from tests.command_line import home_in
+from tests.command_line import ROOT, home_in
 from tests.faults.nights import TINY
 from tests.servers import free_port, running, stop
 
@@ -190,10 +190,22 @@ def test_runs_in_containers_get_the_image_and_the_places_of_who_deploys(team, de
     named = ("deploy", "all/one.yaml", "--pool", "boxes", "--type", "docker", "--json")
     variables = team.variables | {"NOCTURNE_STORE": "s3://team/store", "AWS_DEFAULT_REGION": "here"}
     home = type(team)(team.path, variables)
-    made, newer = home.one_after_another(
+    template = json.loads((ROOT / "infra" / "pools" / "docker.json").read_text())
+    template["variables"]["properties"]["mem_limit"]["default"] = "3g"
+    (team.path / "own.json").write_text(json.dumps(template))
+    (team.path / "none.json").write_text("{}")
+    last = (*named, "--image", "nocturne:0.2.0", "--template")
+    made, newer, other, again, none = home.one_after_another(
         (*named, "--image", "nocturne:0.1.0", "--concurrency", "9"),
         (*named, "--image", "nocturne:0.2.0", "--concurrency", "8"),
+        (*last, "own.json"),
+        (*last, "own.json"),
+        (*last, "none.json"),
     )
+    assert other.json["pool_change"] == "updated: base_job_template"
+    assert again.json["pool_change"] == "unchanged"
+    assert none.code == 2
+    assert "none.json: is no base job template" in none.json["error"]
     assert changes(made) == changes(newer) == {"retrain/one": "updated", "monitor/one": "updated"}
     assert made.json["pool_change"] == "created"
     assert newer.json["pool_change"] == "updated: concurrency_limit"
