@@ -21,7 +21,7 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from flows.scheduling import deployments
@@ -37,6 +37,7 @@ OURS = {  # flows, by entrypoint
 }
 TEMPLATES = Path(__file__).parents[1] / "infra" / "pools"
 AT_ONCE = 200  # deployments that Prefect gives in one answer
+LONGEST = 400  # characters of what a server says
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,10 @@ def _reaching(url: str) -> Iterator[None]:
     except PrefectHTTPStatusError as error:
         code = error.response.status_code
         mend = "; PREFECT_API_AUTH_STRING=USER:PASSWORD lets in" if code in {401, 403} else ""
-        said = error.response.text[:300]
+        said = error.response.text[:LONGEST]
         raise RuntimeError(f"Prefect at {redacted(url)} answered {code}: {said}{mend}") from None
+    except DeploymentApplyError as error:  # quotes the whole request
+        raise RuntimeError(f"Prefect at {redacted(url)}: {str(error)[:LONGEST]}") from None
 
 
 def _pool(client: SyncPrefectClient, asked: Asked) -> tuple[WorkPool, str]:
