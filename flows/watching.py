@@ -83,7 +83,7 @@ def monitor(
     """Compare a day's live inputs with the training reference; yesterday if no date is given.
 
     Exit code 3 on an alarm. With a Prefect server an alarm emits the event `nocturne.drift`,
-    which starts `retrain` where `nocturne schedule` serves the pipeline.
+    which starts `retrain` where `nocturne schedule` or a work pool runs the pipeline.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.monitoring import monitor_day

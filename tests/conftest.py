@@ -25,6 +25,7 @@ LONGEST_FIRST = (
     "integration/test_register.py",
     "integration/test_serving.py",
     "integration/test_platform.py",
+    "integration/test_work_pools.py",
     "contracts/test_train_stage.py",
     "flows/test_demonstration.py",
     "integration",
