@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 CONF ?= conf/support_tickets.yaml
-LOCKED := pip install --quiet --only-binary :all: --require-hashes --requirement
+LOCKED := pip install --quiet --only-binary :all: --no-deps --require-hashes --requirement
 LOCK := .venv-audit/bin/uv pip compile --quiet --python-version 3.11 --python-platform linux \
 	--constraint constraints.txt --only-binary :all: --generate-hashes --no-annotate \
 	--no-emit-package pip --custom-compile-command 'make lock'
