@@ -2,12 +2,13 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 CONF ?= conf/support_tickets.yaml
+SOURCES := benchmarks expectations flows infra model_registry serving supply_chain tasks
 LOCKED := pip install --quiet --only-binary :all: --no-deps --require-hashes --requirement
 LOCK := .venv-audit/bin/uv pip compile --quiet --python-version 3.11 --python-platform linux \
 	--constraint constraints.txt --only-binary :all: --generate-hashes --no-annotate \
 	--no-emit-package pip --custom-compile-command 'make lock'
 
-.PHONY: help install retrain demo up test test-all lint ui schedule clean
+.PHONY: help install retrain demo up test test-all lint lock audit sbom smoke-newest ui schedule clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,16 +43,30 @@ test: install  ## the tests that every change runs, about 13 minutes on two core
 test-all: install  ## also the long sweeps and soaks
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m ''
 
-lint: install  ## style, types and the import contracts
+lint: install  ## style, types, the import contracts, risky calls, secrets in files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(SOURCES)
+	$(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline $$(git ls-files)
 
 lock: .venv-audit/.installed  ## the locks again, after a pin in constraints.txt was changed
 	$(LOCK) --extra dev --extra servers --output-file supply_chain/install.lock pyproject.toml
 	$(LOCK) --extra servers --output-file supply_chain/image.lock pyproject.toml
 	$(LOCK) --group audit --output-file supply_chain/audit.lock
+
+audit: .venv-audit/.installed  ## known weaknesses of what is locked (exit 4 of the module: could not be asked)
+	.venv-audit/bin/python -m supply_chain.audit $(ARGS)
+
+sbom: .venv-audit/.installed  ## sbom.json: what the image installs, as CycloneDX
+	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --short-PURLs \
+		--output-reproducible --output-file sbom.json supply_chain/image.lock
+
+smoke-newest: .venv-audit/.installed  ## imports and a night on the newest releases, in .venv-newest (3 GB)
+	.venv-audit/bin/uv venv --quiet --clear --python $(PYTHON) .venv-newest
+	.venv-audit/bin/uv pip install --quiet --python .venv-newest --editable '.[servers]'
+	.venv-newest/bin/python -m supply_chain.smoke
 
 ui: install  ## MLflow's page on the right store
 	$(BIN)/nocturne ui
@@ -59,5 +74,5 @@ ui: install  ## MLflow's page on the right store
 schedule: install  ## serve the nightly schedule of CONF
 	$(BIN)/nocturne schedule $(CONF)
 
-clean:  ## remove the environment and everything the nights wrote
-	rm -rf .venv .nocturne
+clean:  ## remove the environments and everything the nights wrote
+	rm -rf .venv .venv-audit .venv-newest .nocturne

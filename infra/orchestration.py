@@ -92,7 +92,7 @@ def prefect_runs(url: str, query: dict[str, Any]) -> list[dict[str, Any]]:
     request = urllib.request.Request(  # noqa: S310 - the address the user set
         f"{url}/flow_runs/filter", asked, prefect_headers()
     )
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - the same
         found: list[dict[str, Any]] = json.load(response)
     return found
 
@@ -113,7 +113,7 @@ def prefect_api(settings: Settings, *, port: int = 4200) -> Iterator[str]:
     log.parent.mkdir(parents=True, exist_ok=True)
     command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("ab") as output:
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 - our own words, in this interpreter
             [sys.executable, *command], stdout=output, stderr=output, start_new_session=True
         )
     try:
@@ -131,7 +131,9 @@ def mlflow_ui(settings: Settings, port: int) -> int:
     command += ["--port", str(port), "--backend-store-uri", settings.mlflow_uri]
     command += ["--artifacts-destination", settings.artifacts_uri]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would live on
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    server = subprocess.Popen(  # noqa: S603 - our own words, in this interpreter
+        command, env=environment, start_new_session=True
+    )
     try:
         return server.wait()
     except KeyboardInterrupt:
@@ -183,7 +185,7 @@ def wait_until_healthy(
     """Ask a server until it answers, ends, or has been silent for too long."""
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310
+        with suppress(OSError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - on loopback
             if response.status == 200:
                 return
         time.sleep(0.3)

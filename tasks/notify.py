@@ -129,7 +129,7 @@ def _send(webhook: str, night: Night) -> None:
     headers = {"Content-Type": "application/json"}
     try:
         request = urllib.request.Request(webhook, body, headers)  # noqa: S310 - the team's own URL
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - the same
             logger.info("told the webhook how the night ended")
     except (OSError, ValueError) as error:
         logger.warning("webhook not told, the night stands: %s", type(error).__name__)

@@ -88,7 +88,7 @@ def _status(url: str, authorization: str) -> int:
     headers = {"Authorization": authorization} if authorization else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours
     try:
-        with urllib.request.urlopen(request, timeout=4 * PROBE_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=4 * PROBE_SECONDS) as answer:  # noqa: S310 - ours
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -227,7 +227,7 @@ def _output(
     given: dict[str, Any] = {}
     if user:
         given = {"user": user[0], "group": user[1], "extra_groups": [], "cwd": "/"}
-    ran = subprocess.run(
+    ran = subprocess.run(  # noqa: S603 - PostgreSQL's programs, and no shell
         [str(program), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

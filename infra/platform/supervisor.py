@@ -182,7 +182,7 @@ class Watched:
         if part.user is not None:
             given = {"user": part.user[0], "group": part.user[1], "extra_groups": []}
         with self._above.log_of(part.name).open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - the plan's own words
                 part.command,
                 env={**os.environ, **part.environment, **marks},
                 stdin=subprocess.DEVNULL,

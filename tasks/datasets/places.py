@@ -69,8 +69,7 @@ def _download(address: str, file: Path) -> None:
     why = ""
     for _ in range(ATTEMPTS):
         try:
-            # S310: the scheme was checked, and the content is pinned by its digest.
-            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - https only, and pinned by its digest
                 expected = int(answer.headers.get("Content-Length") or -1)
                 got = _write(answer, file)
             if expected in (got, -1):
