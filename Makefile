@@ -53,7 +53,7 @@ lint: install  ## style, types, the import contracts, risky calls, secrets in fi
 
 lock: .venv-audit/.installed  ## the locks again, after a pin in constraints.txt was changed
 	$(LOCK) --extra dev --extra servers --output-file supply_chain/install.lock pyproject.toml
-	$(LOCK) --extra servers --output-file supply_chain/image.lock pyproject.toml
+	$(LOCK) --extra servers --extra workers --output-file supply_chain/image.lock pyproject.toml
 	$(LOCK) --group audit --output-file supply_chain/audit.lock
 
 audit: .venv-audit/.installed  ## known weaknesses of what is locked (exit 4 of the module: could not be asked)

@@ -68,7 +68,7 @@ def told(findings: list[Finding]) -> dict[str, Any]:
 
 def _versions() -> Iterator[Finding]:
     """Installed versions against the pins, and against those known not to work together."""
-    mend = "pip install --constraint constraints.txt --editable ."
+    mend = "pip install --no-deps --require-hashes --requirement supply_chain/install.lock"
     for name, first_bad in KNOWN_BAD.items():
         if _numbers(version(name)) >= first_bad:
             limit = ".".join(map(str, first_bad))

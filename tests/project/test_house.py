@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMED_FOLDERS = ("flows", "tasks", "model_registry", "expectations", "tests", "infra")
-OUR_FOLDERS = ("serving", "conf", "benchmarks")
-PACKAGES = ("expectations", "flows", "infra", "model_registry", "serving", "tasks")
+OUR_FOLDERS = ("serving", "conf", "benchmarks", "supply_chain")
+PACKAGES = ("expectations", "flows", "infra", "model_registry", "serving", "supply_chain", "tasks")
 SOURCES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 UNPICKLERS = r"\b(pickle|cloudpickle|joblib|dill)\.loads?\b|yaml\.load\(|allow_pickle=True"
 LOADERS = r"mlflow\.(pyfunc|keras|tensorflow)\.load_model\("

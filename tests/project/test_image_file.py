@@ -42,16 +42,17 @@ def test_the_base_is_named_once_by_a_tag_that_stays_within_one_python():
     assert {line.split()[0] for line in said("FROM", INSTRUCTIONS)} == {"${PYTHON_IMAGE}"}
 
 
-def test_what_it_installs_is_pinned():
-    build = INSTRUCTIONS[STAGES[0] : STAGES[1]]
-    assert any("PIP_CONSTRAINT=/app/constraints.txt" in line for line in said("ENV", build))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lists = (project["dependencies"], *project["optional-dependencies"].values())
-    names = [name for each in lists for name in each]
-    pins = {
-        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()
-    }
-    assert {re.split(r"[\[<>=]", name)[0].lower() for name in names} <= pins
+def test_what_it_installs_is_locked_by_hash_and_listed_in_it():
+    runs = said("RUN", INSTRUCTIONS[STAGES[0] : STAGES[1]])
+    installs = [part for run in runs for part in run.split("&&") if "pip install" in part]
+    ours = "--no-index --no-deps --no-build-isolation --editable ."
+    locks = [re.search(r"--require-hashes --requirement (\S+)", each) for each in installs]
+    assert [lock[1] if lock else lock for lock in locks] == [
+        "image.lock", None, "supply_chain/audit.lock"
+    ]  # fmt: skip
+    assert installs[1].strip().endswith(ours)
+    assert "cyclonedx-py environment" in runs[-1]
+    assert runs[-1].endswith("--output-file sbom.json /opt/nocturne/bin/python")
 
 
 def test_no_secret_and_no_test_is_in_reach_of_the_build():

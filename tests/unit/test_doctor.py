@@ -44,7 +44,7 @@ def test_a_version_that_breaks_prefect_is_flagged_with_the_command(monkeypatch):
     found = by_name(doctor._versions())["sqlalchemy"]
     assert found.state == "broken"
     assert "before 1.0" in found.said
-    assert found.mend.startswith("pip install --constraint constraints.txt")
+    assert found.mend.endswith("--require-hashes --requirement supply_chain/install.lock")
 
 
 def test_a_disk_that_is_nearly_full_is_told_in_gigabytes(tmp_path, monkeypatch):
