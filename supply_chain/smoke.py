@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def _failure(
     return " / ".join([f"exit code {done.returncode}", *last])
 
 
-def _tell(what: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _tell(what: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A Markdown table, or that there is nothing to put in it."""
     if not rows:
         print(f"nothing {what}", flush=True)

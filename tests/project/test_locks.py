@@ -13,7 +13,7 @@ EXTRAS = WORDS["project"]["optional-dependencies"]
 RUNTIME = [*WORDS["project"]["dependencies"], *EXTRAS["servers"]]
 WANTED = {
     "install": [*RUNTIME, *EXTRAS["dev"], *WORDS["build-system"]["requires"]],
-    "image": [*RUNTIME, *WORDS["build-system"]["requires"]],
+    "image": [*RUNTIME, *EXTRAS["workers"], *WORDS["build-system"]["requires"]],
     "audit": WORDS["dependency-groups"]["audit"],
 }
 ENTRY = r"([a-z0-9-]+)==([\w.+-]+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
@@ -60,5 +60,7 @@ def test_nothing_is_pinned_twice_or_in_vain():
 
 
 def test_the_image_has_nothing_that_only_developers_need():
-    assert locked("image").items() <= locked("install").items()
+    shared = locked("image").keys() & locked("install").keys()
+    assert {normal(name) for name in RUNTIME} <= shared
+    assert all(locked("image")[name] == locked("install")[name] for name in shared)
     assert {"pytest", "ruff", "moto"}.isdisjoint(locked("image"))
