@@ -75,4 +75,4 @@ schedule: install  ## serve the nightly schedule of CONF
 	$(BIN)/nocturne schedule $(CONF)
 
 clean:  ## remove the environments and everything the nights wrote
-	rm -rf .venv .venv-audit .venv-newest .nocturne
+	rm -rf .venv .venv-audit .venv-newest .nocturne sbom.json
