@@ -36,8 +36,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of pyproject.toml")
     parser.add_argument("--only-imports", action="store_true", help="run no command")
     asked = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it talks while it loads
     differ = differences(asked.root / "constraints.txt")
-    _tell("differs from its pin", ("package", "pinned", "installed"), differ)
+    _tell("differ from their pins", ("package", "pinned", "installed"), differ)
     names = modules(asked.root)
     broken = imported(names)
     print(f"{len(names) - len(broken)} of {len(names)} modules import", flush=True)
@@ -114,15 +115,11 @@ def _failure(
 
 
 def _tell(what: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """A Markdown table, or that there is nothing to put in it."""
-    if not rows:
-        print(f"nothing {what}", flush=True)
-        return
+    """How many there are, and a Markdown table of them."""
+    print(f"{len(rows)} {what}", flush=True)
     cells = [tuple(cell.replace("\n", " ").replace("|", "\\|") for cell in row) for row in rows]
-    print(f"\n{len(rows)} {what}:\n", flush=True)
-    for row in (columns, tuple("---" for _ in columns), *cells):
+    for row in (columns, tuple("---" for _ in columns), *cells) if rows else ():
         print(f"| {' | '.join(row)} |", flush=True)
-    print(flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ PROJECT = '[tool.setuptools]\npackages = ["house", "house.attic"]\n'
 
 def smoked(*arguments, cwd=ROOT):
     command = [sys.executable, "-m", "supply_chain.smoke", *arguments]
-    environment = {"PATH": "/usr/bin", "PYTHONPATH": f"{cwd}:{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": f"{cwd}:{ROOT}"}
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -20,7 +20,7 @@ def smoked(*arguments, cwd=ROOT):
 
 def test_every_module_imports_beside_every_other():
     done = smoked("--only-imports")
-    assert "nothing broke" in done.stdout, done.stdout + done.stderr
+    assert "\n0 broke\n" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
 
 
