@@ -52,7 +52,7 @@ lint: install  ## style, types, the import contracts, risky calls, secrets in fi
 	$(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline $$(git ls-files)
 
 baseline: install  ## .secrets.baseline again: what looks like a secret in the tree and is none
-	$(BIN)/detect-secrets scan --slim --no-verify --exclude-files '\.lock$$' > .secrets.new
+	$(BIN)/detect-secrets scan --slim --no-verify --exclude-files '\.lock$$|^\.secrets\.' > .secrets.new
 	mv .secrets.new .secrets.baseline
 
 lock: .venv-audit/.installed  ## the locks again, after a pin in constraints.txt was changed
