@@ -178,6 +178,10 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
     finished = None if force else missed.finished(pipeline, date, open_storage(settings))
     if finished is not None:
         return finished
+    if settings.ray:
+        from tasks.candidates.cluster import reached
+
+        reached()  # before anything is computed
     until_prefect_answers = temporary_prefect(settings)
     from prefect.exceptions import PrefectHTTPStatusError  # meanwhile: importing it takes long
 

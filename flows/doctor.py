@@ -44,7 +44,7 @@ class Finding:
 def examine(pipeline: Pipeline) -> list[Finding]:
     """Look at everything a night of a pipeline needs; nothing waits longer than 15 s."""
     settings = Settings()
-    found = [*_versions(), *_disk(settings)]
+    found = [*_versions(), *_disk(settings), *_ray(settings)]
     try:
         storage = open_storage(settings)
         found += [*_store(storage), *_nights(pipeline, settings, storage)]
@@ -105,6 +105,21 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", "broken", f"{said}; a night may need 2 GB", mend)
     else:
         yield Finding("disk", "fine", said)
+
+
+def _ray(settings: Settings) -> Iterator[Finding]:
+    if not settings.ray:
+        return
+    from infra.cluster import NoCluster, cores
+    from tasks.candidates.cluster import reached
+
+    try:
+        reached()
+    except NoCluster as error:
+        yield Finding("Ray", "broken", str(error), "correct it, or unset it to train here")
+        return
+    said = f"{counted(len(cores()), 'node')} with {counted(sum(cores()), 'core')}, and all fit"
+    yield Finding("Ray", "fine", f"{settings.ray}: {said}")
 
 
 def _store(storage: Storage) -> Iterator[Finding]:

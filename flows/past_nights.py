@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     Answers = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
+
+_turn = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -46,28 +52,64 @@ class PastNight:
 def train_nights(pipeline: Pipeline, days: Sequence[date], home: Path) -> list[PastNight]:
     """Each night's challenger; nights that an earlier call finished are read, not repeated.
 
+    No night depends on another: policies judge them later. On a Ray cluster their jobs go there
+    side by side, while the next night is prepared here.
+
     Args:
         pipeline: What to train.
         days: Logical dates, ascending.
         home: Folder of backtests; a pipeline that trains otherwise has another folder in it.
+
+    Raises:
+        NoCluster: there is one to go to, and it cannot be used.
     """
     apart = {"gates", "policy", "schedule", "description", "serving"}
     what = pipeline.model_dump(mode="json", exclude=apart)
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    nights = []
-    for number, day in enumerate(days, 1):
-        folder = home / key / day.isoformat()
-        record = folder / "night.json"
-        if not record.exists():
-            logger.info("backtest: night %s (%d of %d) trains", day, number, len(days))
-            _write(record, _trained(pipeline, day, folder))
-        facts = json.loads(record.read_text("utf-8"))
-        prepared = Prepared.model_validate(facts["prepared"])
-        nights.append(PastNight(day, facts["challenger"], facts["bundle"], prepared))
-    return nights
+    with _side_by_side(pipeline) as each:
+        return list(each(partial(_night, pipeline, home / key), days))
+
+
+def _night(pipeline: Pipeline, home: Path, day: date) -> PastNight:
+    folder = home / day.isoformat()
+    record = folder / "night.json"
+    if not record.exists():
+        logger.info("backtest: night %s trains", day)
+        _write(record, _trained(pipeline, day, folder))
+    facts = json.loads(record.read_text("utf-8"))
+    prepared = Prepared.model_validate(facts["prepared"])
+    return PastNight(day, facts["challenger"], facts["bundle"], prepared)
+
+
+@contextmanager
+def _side_by_side(pipeline: Pipeline) -> Iterator[Callable[..., Iterator[Any]]]:
+    """How nights are gone through: one after the other, on a cluster several at once.
+
+    As many as their jobs fill `NOCTURNE_WORKERS`, and one more, which is prepared meanwhile.
+    """
+    from infra.settings import Settings
+
+    settings = Settings()
+    if not settings.ray:
+        yield map
+        return
+    from tasks.candidates import cluster
+
+    cluster.reached()  # in this thread, which hears signals
+    jobs = len(pipeline.candidates) * max(1, pipeline.folds)
+    pool = ThreadPoolExecutor(max(1, settings.workers // jobs) + 1)
+    try:
+        yield pool.map
+    except BaseException:
+        cluster.leaving.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        cluster.leaving.clear()
 
 
 def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
+    """One night's challenger; what is not training takes turns with that of other nights."""
     from infra.local import LocalStorage
     from infra.settings import Settings
     from tasks.datasets.intake import take_in
@@ -77,21 +119,23 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     from tasks.train import train
 
     storage = LocalStorage(folder.parent / "store")
-    snapshot = take_in(pipeline, day, storage)
-    prepared = prepared_in(folder / "prepared", pipeline, snapshot, storage)
+    with _turn:
+        snapshot = take_in(pipeline, day, storage)
+        prepared = prepared_in(folder / "prepared", pipeline, snapshot, storage)
     metric = pipeline.evaluation.metric
     sound = [each for each in train.fn(pipeline, prepared) if not each.failed]
     validation = {each.name: each.validation[metric] for each in sound}
     best = ranking(sound, validation, metric, prepared)[0][0]
     bundle = folder / "bundle"
-    assemble(
-        Path(best.directory),
-        Path(prepared.directory),
-        prepared.classes,
-        pipeline.model_dump(mode="json"),
-        into=bundle,
-        key=Settings().signing_key,
-    )
+    with _turn:
+        assemble(
+            Path(best.directory),
+            Path(prepared.directory),
+            prepared.classes,
+            pipeline.model_dump(mode="json"),
+            into=bundle,
+            key=Settings().signing_key,
+        )
     return {
         "challenger": best.name,
         "bundle": str(bundle),

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Candidates trained at once."
     )
+    ray: str = Field(
+        "",
+        description="Ray cluster that trains: local, auto, HOST:PORT or ray://HOST:PORT; "
+        "empty: this machine.",
+    )
     nights: int = Field(
         default_factory=lambda: max(2, (os.cpu_count() or 1) // 2),
         ge=1,

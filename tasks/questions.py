@@ -45,7 +45,8 @@ LIBRARIES = {
 }
 # what changes no number of a night
 BESIDE = {"schedule", "description", "scoring", "monitoring", "serving", "retention"}
-JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key", "members"}  # the rows stand apart
+# what only a process is told; its rows stand apart
+JOB_ONLY = {"rows", "name", "prepared", "out", "threads", "key", "members", "fold"}
 
 
 def of_ingest(pipeline: Pipeline, day: date) -> Question:

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from prefect import task
 
@@ -14,6 +15,7 @@ from infra.settings import Settings
 from infra.storage import open_storage
 from tasks.candidates.job import Job
 from tasks.candidates.jobs import jobs_of
+from tasks.candidates.leftovers import go_on_or_clear
 from tasks.candidates.parallel import run_all
 from tasks.config import Pipeline
 from tasks.questions import of_candidate
@@ -59,12 +61,23 @@ def _done(steps: Steps, jobs: list[Job], *, fresh: bool) -> dict[str, Trained]:
     kept = {job.name: steps.kept(_step(job), Trained, _question(job)) for job in jobs}
     done = {name: trained for name, trained in kept.items() if trained is not None}
     left = [
-        job if not fresh else job.model_copy(update={"key": ""})
+        job if not fresh else job.model_copy(update={"key": uuid4().hex})  # as nobody asked before
         for job in jobs
         if job.name not in done
     ]
-    ended = run_all(left, workers=Settings().workers, on_end=partial(_keep, steps))
+    settings = Settings()
+    if settings.ray:
+        _fold_by_fold(left, settings.workers)
+    ended = run_all(left, workers=settings.workers, on_end=partial(_keep, steps))
     return done | {each.name: each for each in ended}
+
+
+def _fold_by_fold(jobs: list[Job], workers: int) -> None:
+    """Every fold by itself, on a cluster; a fold that fails fails in its candidate, which tells."""
+    apart = [fold for job in jobs for fold in job.apart()]
+    for job in jobs:
+        go_on_or_clear(job)
+    run_all(apart, workers=workers)
 
 
 def _keep(steps: Steps, job: Job, trained: Trained) -> None:

@@ -9,6 +9,7 @@ https://doi.org/10.1016/j.ijforecast.2015.12.011).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 from tasks.architectures import blocks, saved
 from tasks.candidates.fitting import fit_one, write_history, write_json
-from tasks.candidates.folds import folds
-from tasks.candidates.job import Job
+from tasks.candidates.folds import Rows, folds
+from tasks.candidates.job import FOLDS, Job
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.training.checkpoints import save, write
@@ -62,20 +63,49 @@ def cross_fit(
     found = np.zeros((len(rows), len(job.classes)), np.float32)
     scores: list[dict[str, float]] = []
     counts: list[Counts] = []
-    parts = folds(np.asarray(rows.labels), groups, job.folds, seed=job.seed)
-    for number, (kept, held) in enumerate(parts, 1):
+    for number, (kept, held) in _parts(job, rows, groups):
         folder = _folder(job, number)
-        if not (folder / "metrics.json").exists():
-            _fit_fold(job, number, rows.take(kept), rows.take(held), keep=keep)
+        _fit_fold(job, number, rows, kept, held, keep=keep)
         found[held] = np.load(folder / "answers.npy", allow_pickle=False)
         scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
         counts.append(json.loads((folder / "class_counts.json").read_text("utf-8")))
     return CrossFitted(tuple(scores), found, _mean_counts(counts))
 
 
-def _fit_fold(job: Job, number: int, train: Examples, held: Examples, *, keep: bool) -> None:
-    """One fold; its metrics are written last."""
+def fit_fold(
+    job: Job, wanted: int, rows: Examples, groups: NDArray[np.str_] | None, *, keep: bool
+) -> None:
+    """Fit one of the folds, for `cross_fit` to find it done.
+
+    Args:
+        job: What to train.
+        wanted: Number of the fold, from 1.
+        rows: Cut into folds.
+        groups: `(rows,)`; rows of a group are held out together. None: each by itself.
+        keep: Keep the fold's model, for `mean_of_folds`.
+
+    Raises:
+        ConfigError: folds that do not fit the rows.
+    """
+    for number, (kept, held) in _parts(job, rows, groups):
+        if number == wanted:
+            _fit_fold(job, number, rows, kept, held, keep=keep)
+
+
+def _parts(
+    job: Job, rows: Examples, groups: NDArray[np.str_] | None
+) -> Iterator[tuple[int, tuple[Rows, Rows]]]:
+    return enumerate(folds(np.asarray(rows.labels), groups, job.folds, seed=job.seed), 1)
+
+
+def _fit_fold(
+    job: Job, number: int, rows: Examples, kept: Rows, held_out: Rows, *, keep: bool
+) -> None:
+    """One fold, unless it is done; its metrics are written last."""
     folder = _folder(job, number)
+    if (folder / "metrics.json").exists():
+        return
+    train, held = rows.take(kept), rows.take(held_out)
     fitted = fit_one(
         job,
         train,
@@ -116,7 +146,7 @@ def mean_history(job: Job) -> tuple[dict[str, Any], ...]:
 
 
 def _folder(job: Job, number: int) -> Path:
-    return Path(job.out) / "folds" / str(number)
+    return Path(job.out) / FOLDS / str(number)
 
 
 def _mean_counts(counts: list[Counts]) -> dict[str, tuple[int, int]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks import progress
 from tasks.architectures import ARCHITECTURES, blocks
-from tasks.candidates.job import Job
+from tasks.candidates.job import RESUME, Job
 from tasks.config import resolve
 from tasks.evaluation.calibration import temperature
 from tasks.evaluation.metrics import score
@@ -30,7 +30,6 @@ from tasks.training.vectors import give
 
 logger = logging.getLogger(__name__)
 
-RESUME = "resume"
 OnEpoch = Callable[[dict[str, Any]], None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import Field
 
@@ -10,6 +11,8 @@ from tasks.config import ENSEMBLE, Choice, Metric, Training
 from tasks.ragged import InputSpec
 from tasks.references import Reference, Trained
 from tasks.steps import digest_of
+
+FOLDS, RESUME = "folds", "resume"  # folders of a candidate
 
 
 class Job(Reference):
@@ -27,6 +30,7 @@ class Job(Reference):
     fold_ensemble: bool = Field(
         default=False, description="The fold models together are the candidate."
     )
+    fold: int = Field(0, ge=0, description="The only fold to fit, for its candidate; 0: all.")
     metric: Metric = Field("macro_f1", description="Says which epoch is best.")
     seed: int = Field(description="Of weights, order, dropout, resampling and folds.")
     threads: int = Field(1, ge=1, description="Of the candidate's process.")
@@ -45,6 +49,25 @@ class Job(Reference):
     def combines(self) -> bool:
         """Whether it is the mean of others, which come first."""
         return self.architecture.name == ENSEMBLE
+
+    def apart(self) -> list[Job]:
+        """A job for each fold; once they ended, the candidate finds its folds done."""
+        return [
+            self.model_copy(
+                update={
+                    "name": f"{self.name}, fold {number}",
+                    "out": str(Path(self.out) / FOLDS / str(number)),
+                    "fold": number,
+                }
+            )
+            for number in range(1, self.folds + 1)
+            if not self.combines
+        ]
+
+    def whole(self) -> Job:
+        """The candidate whose fold this job is; see `apart`."""
+        out = Path(self.out).parents[1]
+        return self.model_copy(update={"name": out.name, "out": str(out), "fold": 0})
 
     def after(self, others: Iterable[tuple[Job, Trained]]) -> Job:
         """The same job once the others are known; those that failed are not among its members.

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from infra import memory
+from infra.settings import Settings
 from tasks import progress
 from tasks.candidates.job import Job
+from tasks.candidates.room import Room, manner
 from tasks.references import Trained
 
+if TYPE_CHECKING:
+    from tasks.candidates.cluster import Cluster
+
 logger = logging.getLogger(__name__)
-
-QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_DETERMINISTIC_OPS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONUNBUFFERED": "1",
-}
-LAST_LINES = 8
-
 
 OnEnd = Callable[[Job, Trained], None]
 OnValue = Callable[[Job, int, float], bool]
@@ -58,11 +49,20 @@ def run_all(
     if first is None:
         return []
     _clear(first)
-    room = _Room(first)
+    room = _room(first)
     try:
         return _Loop(room, on_end, on_value).run(chain([first], waiting), workers)
     finally:
         room.close()
+
+
+def _room(first: Job) -> Room | Cluster:
+    """Where jobs run: on this machine, or on the cluster that the environment names."""
+    if not Settings().ray:
+        return Room(first)
+    from tasks.candidates.cluster import Cluster
+
+    return Cluster(first)
 
 
 def _clear(job: Job) -> None:
@@ -74,7 +74,9 @@ def _clear(job: Job) -> None:
 class _Loop:
     """Keeps processes busy and hears what they say until all jobs have ended."""
 
-    def __init__(self, room: _Room, on_end: OnEnd | None, on_value: OnValue | None) -> None:
+    def __init__(
+        self, room: Room | Cluster, on_end: OnEnd | None, on_value: OnValue | None
+    ) -> None:
         self._room = room
         self._on_end = on_end
         self._on_value = on_value
@@ -88,7 +90,7 @@ class _Loop:
         while self._fill(waiting, workers):
             message = self._room.hear()
             if message is None:
-                lost = f"the process that starts candidates died ({self._room.ending()})"
+                lost = self._room.lost()
                 for job in chain(list(self._running.values()), waiting):
                     self._end(job, _failed(job, lost))
                 break
@@ -109,6 +111,8 @@ class _Loop:
             self._reasons[message["failed"]] = message["reason"]
         elif "ended" in message:
             job = self._running.pop(message["ended"])
+            if "reason" in message:
+                self._reasons[job.name] = message["reason"]
             self._end(job, self._outcome(job, message["code"]))
         elif "value" in message:
             name, step, value = message["value"]
@@ -129,96 +133,18 @@ class _Loop:
             self._on_end(job, trained)
 
 
-class _Room:
-    """The worker process and the two pipes to it."""
-
-    def __init__(self, first: Job) -> None:
-        threads = {"OMP_NUM_THREADS": str(first.threads)}
-        self._errors = Path(first.out) / "worker.txt"
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tasks.candidates.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, **QUIET, **threads},
-                start_new_session=True,
-            )
-        self._asks = cast(IO[bytes], self._process.stdin)
-        self._says = cast(IO[bytes], self._process.stdout)
-
-    def start(self, job: Job) -> None:
-        """Ask for a job; a worker that died is noticed when it is next listened to."""
-        self._ask(job.name, job.model_dump_json())
-
-    def end(self, name: str) -> None:
-        """Ask for a job's end; that it ended is heard like any other end."""
-        self._ask(name, json.dumps({"end": name}))
-
-    def _ask(self, name: str, line: str) -> None:
-        try:
-            self._asks.write(line.encode() + b"\n")
-            self._asks.flush()
-        except BrokenPipeError:
-            logger.warning("%s: the worker process is gone", name)
-
-    def hear(self) -> dict[str, Any] | None:
-        """The next message; None when there will be no more."""
-        line = self._says.readline()
-        if not line.endswith(b"\n"):
-            return None
-        message: dict[str, Any] = json.loads(line)
-        return message
-
-    def ending(self) -> str:
-        """How the worker ended, and its last words."""
-        return _manner(self._process.wait(), self._errors)
-
-    def close(self) -> None:
-        """End the worker and, with it, whatever still runs."""
-        try:
-            self._asks.close()
-        except BrokenPipeError:
-            logger.debug("the worker process was gone before it was closed")
-        self._says.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
 def _ended(job: Job, code: int, reason: str | None) -> Trained:
     """What a job that ended left behind."""
     path = Path(job.out) / "trained.json"
     if code == 0 and path.exists():
         return Trained.model_validate_json(path.read_text("utf-8"))
-    return _failed(job, reason or _manner(code, Path(job.out) / "log.txt"))
+    return _failed(job, reason or manner(code, Path(job.out) / "log.txt"))
 
 
 def _failed(job: Job, reason: str) -> Trained:
     reason = memory.explained(reason)
     logger.warning("%s: %s", job.name, reason)
     return Trained(name=job.name, directory=job.out, failed=reason)
-
-
-def _manner(code: int, log: Path) -> str:
-    """The exit in words, with the last lines the process wrote."""
-    if code < 0:
-        manner = f"killed by signal {-code} ({signal.Signals(-code).name})"
-        if -code == signal.SIGKILL:
-            manner += "; when nobody killed it, memory ran out: fewer workers or a smaller batch"
-        if -code == signal.SIGPROF:
-            manner += "; loading Keras came to no end: is there enough memory?"
-    else:
-        manner = f"ended with code {code}"
-    last = _last_lines(log.read_text("utf-8", "replace").splitlines()) if log.exists() else ""
-    return f"{manner}; its log ends: {last}" if last else manner
-
-
-def _last_lines(lines: Iterable[str]) -> str:
-    said = dict.fromkeys(line.strip() for line in lines if line.strip())  # each line once
-    return " | ".join(deque(said, LAST_LINES))
 
 
 def _relay(message: dict[str, Any]) -> None:

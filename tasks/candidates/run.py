@@ -13,16 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.candidates.attempt import attempt
-from tasks.candidates.crossfit import cross_fit, mean_history, mean_of_folds
+from tasks.candidates.crossfit import cross_fit, fit_fold, mean_history, mean_of_folds
 from tasks.candidates.ensemble import Ensemble
-from tasks.candidates.fitting import (
-    RESUME,
-    answers,
-    fit_one,
-    write_history,
-    write_json,
-)
-from tasks.candidates.job import Job
+from tasks.candidates.fitting import answers, fit_one, write_history, write_json
+from tasks.candidates.job import RESUME, Job
+from tasks.candidates.leftovers import go_on_or_clear
 from tasks.config import ENSEMBLE, ConfigError
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
@@ -40,6 +35,7 @@ def run(job: Job) -> Trained:
     and each validation row is answered for by the fold model that had not seen it.
     Writes model.keras, history.json, the probability files and, last, trained.json. A job
     with a key keeps every epoch meanwhile, and goes on after the last one if it is killed.
+    A job of one fold leaves that in the folder of its candidate.
 
     Raises:
         ConfigError: an option that does not fit its table, or folds that do not fit the rows.
@@ -47,7 +43,8 @@ def run(job: Job) -> Trained:
         TrainingError: no rows, or a loss that left the finite.
     """
     began = time.perf_counter()
-    _go_on_or_clear(job)
+    if not job.fold:  # whoever asks for folds by themselves has seen to that
+        go_on_or_clear(job)
     made = _of_others(job) if job.combines else _trained(job)
     trained = made.model_copy(update={"seconds": time.perf_counter() - began})
     write_json(Path(job.out) / "trained.json", trained.model_dump(mode="json"))
@@ -58,6 +55,8 @@ def run(job: Job) -> Trained:
 def _trained(job: Job) -> Trained:
     if job.trial:
         return attempt(job)
+    if job.fold:
+        return _one_fold(job)
     return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
 
 
@@ -107,6 +106,13 @@ def _of_folds(job: Job) -> Trained:
     return _written(job, model, given, len(history), crossed.class_counts, crossed.scores)
 
 
+def _one_fold(job: Job) -> Trained:
+    """A fold of a candidate, left where that will look for it."""
+    whole = job.whole()
+    fit_fold(whole, job.fold, *_held_out(whole), keep=whole.fold_ensemble)
+    return Trained(name=job.name, directory=job.out)
+
+
 def _held_out(job: Job) -> tuple[Examples, NDArray[np.str_] | None]:
     """The rows that folds cut, and their groups: with an ensemble of folds validation's too."""
     splits = ("train", "validation") if job.fold_ensemble else ("train",)
@@ -150,16 +156,3 @@ def _rows(job: Job, split: str) -> Examples:
 def _groups(job: Job, split: str) -> NDArray[np.str_] | None:
     path = Path(job.prepared) / split / "groups.npy"
     return np.load(path, allow_pickle=False) if path.exists() else None
-
-
-def _go_on_or_clear(job: Job) -> None:
-    """Leave only what an earlier process left of this very job."""
-    out, key = Path(job.out), Path(job.out) / RESUME / "key"
-    if job.key and key.exists() and key.read_text("utf-8") == job.key:
-        return
-    for left in (out / "folds", out / RESUME):
-        shutil.rmtree(left, ignore_errors=True)
-    for answered in out.glob("*_probabilities.npy"):
-        answered.unlink()
-    if job.key:
-        write(key, lambda file: file.write(job.key.encode()))

@@ -56,6 +56,15 @@ def test_a_disk_that_is_nearly_full_is_told_in_gigabytes(tmp_path, monkeypatch):
     assert "GB free at" in found.said
 
 
+def test_a_cluster_is_asked_only_where_one_is_set_and_one_that_is_away_is_broken(monkeypatch):
+    assert list(doctor._ray(Settings())) == []
+    monkeypatch.setenv("NOCTURNE_RAY", f"127.0.0.1:{free_port()}")
+    (found,) = doctor._ray(Settings())
+    assert found.state == "broken"
+    assert found.said.startswith("NOCTURNE_RAY: ")
+    assert "unset it" in found.said
+
+
 class Forgetful(LocalStorage):
     """A store that takes every condition for met."""
 
