@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "integration/test_scheduled_night.py",
     "integration/test_register.py",
     "integration/test_serving.py",
+    "integration/test_ray.py",
     "integration/test_platform.py",
     "integration/test_work_pools.py",
     "contracts/test_train_stage.py",
