@@ -18,7 +18,7 @@ install: .venv/.installed  ## the locked environment in .venv, each file checked
 # Wheels only: building a package would fetch what no hash is known of.
 .venv/.installed: pyproject.toml supply_chain/install.lock
 	$(PYTHON) -m venv .venv
-	@echo 'installing the locked environment, 3.8 GB: minutes, and silent'
+	@echo 'installing the locked environment, 4.1 GB: minutes, and silent'
 	$(BIN)/python -m $(LOCKED) supply_chain/install.lock
 	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
