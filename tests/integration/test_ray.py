@@ -163,6 +163,7 @@ def alive(process):
         ("nonsense", 2, "expected local, auto, HOST:PORT or ray://HOST:PORT"),
         ("spark://host:1", 2, "expected local, auto, HOST:PORT or ray://HOST:PORT"),
     ],
+    ids=["a head", "from outside", "no address", "another scheme"],  # ports differ by worker
 )
 def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch, address, code, said):
     monkeypatch.setenv("NOCTURNE_RAY", address)
