@@ -50,12 +50,19 @@ def beats_majority(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
 
 
 def beats_floor(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
-    """Better than the averaged-embedding candidate, where the challenger is not that one."""
+    """Better than the averaged-embedding candidate, where the challenger is not that one.
+
+    Where both answer every row right there is nothing better, and the challenger passes.
+    """
     if evidence.challenger_is_floor:
         return waved("beats_floor", "the averaged-embedding floor is the challenger")
     if evidence.floor is None:
         return waved("beats_floor", "no averaged-embedding floor was trained tonight")
     floor = answers(evidence.floor)
+    if evidence.value(floor) == evidence.value(answers(evidence.challenger)) == 1:
+        return waved(
+            "beats_floor", f"{evidence.metric} 1.0000, as the averaged-embedding floor: the most"
+        )
     return _above("beats_floor", "the averaged-embedding floor", evidence, floor, margin)
 
 

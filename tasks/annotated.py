@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tasks.config import Choice
 
 WIDTH = 100
+MANY = 30  # entries of a list that are no longer read one by one
 
 
 def annotated_yaml(model: BaseModel, notes: Mapping[str, str]) -> str:
@@ -45,13 +46,28 @@ def _fields(model: BaseModel, notes: Mapping[str, str], path: str, indent: str) 
 
 
 def _value(name: str, value: Any, said: str, indent: str) -> Iterator[str]:
-    """On one line; a list that is too long for it, one entry a line."""
+    """On one line; a list that is too long for it, one entry a line, or many in lines."""
     line = f"{indent}{name}: {_flow(value)}"
     if len(line) <= WIDTH or not isinstance(value, tuple):
         yield from _line(line, said, indent)
         return
     yield from _line(f"{indent}{name}:", said, indent)
+    if len(value) > MANY:
+        yield from _wrapped([_flow([item])[1:-1] for item in value], f"{indent}  ")
+        return
     yield from (f"{indent}  - {_flow(item)}" for item in value)
+
+
+def _wrapped(items: list[str], indent: str) -> Iterator[str]:
+    """A list in brackets over as many lines as it takes."""
+    line = f"{indent}[{items[0]}"
+    for item in items[1:]:
+        if len(line) + len(item) + 3 > WIDTH:
+            yield f"{line},"
+            line = f"{indent}{item}"
+        else:
+            line += f", {item}"
+    yield f"{line}]"
 
 
 def _items(

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from tasks.columns_config import Columns
 from tasks.frozen import Choice, Frozen, Share
 from tasks.misfits import unknown
 from tasks.monitoring_config import Monitoring
@@ -25,7 +26,7 @@ from tasks.scoring_config import Scoring
 from tasks.serving_config import Serving
 from tasks.tuning_config import TUNED, Tuning
 
-__all__ = ["Choice", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
+__all__ = ["Choice", "Columns", "ConfigError", "Frozen", "Pipeline", "Share", "resolve"]
 
 Kind = Literal["text", "numeric"]
 Entry = TypeVar("Entry")
@@ -44,29 +45,6 @@ class Source(Frozen):
         None, description="Second table with id and label, for series stored one row a step."
     )
     unlabelled: Choice | None = Field(None, description="Text without labels, for pretraining.")
-
-
-class Columns(Frozen):
-    """Which column of the source plays which part."""
-
-    label: str = Field(description="Column with the class name.")
-    text: str | None = Field(None, description="Column with the text (text pipelines).")
-    sequence: tuple[str, ...] = Field(
-        (), description="Columns with the channels of a numeric series: lists, or one step a row."
-    )
-    step: str | None = Field(None, description="Order of the steps; set when one row is one step.")
-    id: str | None = Field(None, description="Stable id of a row; a content hash where absent.")
-    time: str | None = Field(None, description="When the row came to be.")
-    group: str | None = Field(None, description="Rows of one group never straddle a split.")
-    split: str | None = Field(None, description="Official split: train, val or test.")
-
-    @model_validator(mode="after")
-    def _one_input(self) -> Columns:
-        if (self.text is None) == (not self.sequence):
-            raise ValueError("name exactly one input: `text: COLUMN` or `sequence: [COLUMNS]`")
-        if self.step and not self.id:
-            raise ValueError("`step` needs `id`: it says which steps form one series")
-        return self
 
 
 class Contract(Frozen):

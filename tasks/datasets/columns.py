@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -119,13 +120,21 @@ def times_of(table: pa.Table, name: str) -> pd.Series:
     return times
 
 
-def numbers_of(table: pa.Table, name: str) -> NDArray[np.float32]:
+def numbers_of(table: pa.Table, name: str, *, written: bool = False) -> NDArray[np.float32]:
     """A column of numbers, `(rows,)` float32; a null is NaN.
+
+    Args:
+        table: Holds it.
+        name: Of the column.
+        written: Numbers that are written as text, as scoring reads a CSV file, count too.
 
     Raises:
         DataError: text or any other type.
     """
     values = column(table, name)
+    if written and _is_text(values.type):
+        with contextlib.suppress(pa.ArrowInvalid):  # `floats` says which value is no number
+            values = pc.utf8_trim_whitespace(values).cast(pa.float64())
     return floats(values, name)
 
 
@@ -134,7 +143,7 @@ def floats(values: pa.Array, name: str) -> NDArray[np.float32]:
     kind = values.type
     numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     if not (numeric or types.is_decimal(kind) or types.is_null(kind)):
-        example = next((str(value.as_py()) for value in values if value.is_valid), "")
+        example = next(filter(_no_number, (str(v.as_py()) for v in values if v.is_valid)), "")
         raise DataError(
             f"column {name!r} must hold numbers, and it holds {kind} ({example[:40]!r}); "
             "convert it in the source"
@@ -143,6 +152,14 @@ def floats(values: pa.Array, name: str) -> NDArray[np.float32]:
     wide = numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         return np.asarray(wide, np.float32)
+
+
+def _no_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def ids_in(values: list[Any] | pa.Array) -> str:

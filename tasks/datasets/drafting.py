@@ -16,10 +16,12 @@ from expectations.inference import infer_suite
 from tasks.annotated import annotated_yaml, comment
 from tasks.config import Choice, Columns, ConfigError, Pipeline
 from tasks.datasets.canonical import canonical, end_of, table_of
+from tasks.datasets.duplicates import without_duplicates
 from tasks.datasets.errors import DataError
 from tasks.datasets.guessing import Given, Guess, guess_columns
 from tasks.datasets.profile import Profile, profile
 from tasks.datasets.proposals import propose
+from tasks.datasets.written import looked_at
 from tasks.misfits import explain, unknown
 from tasks.terms import terms_of
 
@@ -88,17 +90,19 @@ def initialise(options: Options) -> Draft:
 
 
 def _initialise(options: Options) -> Draft:
-    readers = {"reader": _reader(options.data)}
+    written: list[Guess] = []
+    readers = {"reader": _reader(options.data, written)}
     if options.labels:
-        readers["labels"] = _reader(options.labels)
+        readers["labels"] = _reader(options.labels, written)
     tables = {part: table_of(choice, None) for part, choice in readers.items()}
     if not tables["reader"].num_rows:
         raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
     labels = tables.get("labels")
     columns, guesses = guess_columns(tables["reader"], labels, options.given)
     if options.unlabelled:
-        readers["unlabelled"] = _reader(options.unlabelled)
+        readers["unlabelled"] = _reader(options.unlabelled, written)
         _check_unlabelled(table_of(readers["unlabelled"], None), columns, options.unlabelled)
+    guesses = (*written, *guesses)
     bare = _pipeline(
         {
             "name": _name(options),
@@ -111,25 +115,32 @@ def _initialise(options: Options) -> Draft:
     as_of = _as_of(frame)
     seen = profile(frame, terms_of(bare, as_of))
     _refuse_labels(seen, columns)
-    yaml_text = draft(bare, seen, frame, guesses)
+    rows, _ = without_duplicates(frame)
+    yaml_text = draft(bare, seen, rows, as_of, guesses)
     pipeline = _pipeline(_loaded(yaml_text))
-    clean = frame[frame["label"].notna()]
+    clean = rows[rows["label"].notna()]
     suite = infer_suite(clean, terms_of(pipeline, as_of))
     return Draft(pipeline.name, yaml_text, suite, f"{pipeline.name}.suite.json", seen, guesses)
 
 
 def draft(
-    bare: Pipeline, seen: Profile, frame: pd.DataFrame, guesses: tuple[Guess, ...] = ()
+    bare: Pipeline,
+    seen: Profile,
+    rows: pd.DataFrame,
+    as_of: datetime,
+    guesses: tuple[Guess, ...] = (),
 ) -> str:
     """The pipeline file for data of this profile, every value explained.
 
     Args:
         bare: Name, source and columns.
         seen: Profile of the data.
-        frame: Canonical rows, for what cleaning they need.
+        rows: Canonical rows without duplicates, as a night takes them in.
+        as_of: When they are looked at.
         guesses: Told in the file's first lines.
     """
-    parts, notes = propose(bare, seen, frame)
+    taken = profile(rows, terms_of(bare, as_of))
+    parts, notes = propose(bare, taken, rows, repeated=seen.duplicates / seen.rows)
     pipeline = _pipeline({**bare.model_dump(), **parts})
     lines = [
         f"Drafted by `nocturne init` from {seen.rows:,} rows; every value may be changed.",
@@ -142,7 +153,8 @@ def draft(
     return "\n".join([*head, annotated_yaml(pipeline, notes)])
 
 
-def _reader(path: Path) -> Choice:
+def _reader(path: Path, guesses: list[Guess]) -> Choice:
+    """The reader of a file; how a CSV file is written is looked at, and what was seen is said."""
     choice = READER_OF.get(path.suffix.lower())
     if path.is_dir():
         choice = _reader_of_folder(path)
@@ -151,7 +163,11 @@ def _reader(path: Path) -> Choice:
         raise ConfigError(f"{path}: its name must end in one of {known}; got {path.suffix!r}")
     if not path.exists():
         raise ConfigError(f"{path}: no such file; name the file with the rows")
-    return Choice(name=choice.name, options={"path": str(path), **choice.options})
+    found = choice.options
+    if choice.name == "csv":
+        found, said = looked_at(path, found.get("delimiter", ","))
+        guesses += said
+    return Choice(name=choice.name, options={"path": str(path), **found})
 
 
 def _reader_of_folder(path: Path) -> Choice:
@@ -167,10 +183,10 @@ def _reader_of_folder(path: Path) -> Choice:
 
 
 def _check_unlabelled(table: pa.Table, columns: Columns, path: Path) -> None:
-    for name in (columns.text,) if columns.text else columns.sequence:
+    for name in columns.inputs:
         if name not in table.column_names:
             raise ConfigError(
-                f"--unlabelled {path}: " + unknown("column", str(name), table.column_names)
+                f"--unlabelled {path}: " + unknown("column", name, table.column_names)
                 + "; it needs the same input column as the labelled rows"
             )  # fmt: skip
 

@@ -12,7 +12,7 @@ from pyarrow import compute as pc
 from tasks.config import Columns
 from tasks.datasets.columns import ids_in, label_of, name_of, text_of
 from tasks.datasets.errors import DataError
-from tasks.datasets.series import Long, from_lists, from_long
+from tasks.datasets.series import Long, from_lists, from_long, from_wide
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def _rows(
     ids = name_of(table, str(columns.id)) if has_ids else None
     if columns.text:
         return Examples(ids, text_of(table, columns.text), table)
+    if columns.wide:
+        return Examples(ids, from_wide(table, columns.wide), table)
     return Examples(ids, from_lists(table, columns.sequence), table)
 
 

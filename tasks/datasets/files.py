@@ -25,9 +25,10 @@ def read_csv(
     sha256: str | None = None,
     delimiter: str = ",",
     encoding: str = "utf8",
+    header: bool = True,
     as_text: Sequence[str] = (),
 ) -> pa.Table:
-    """Rows of a CSV file with a header; types are guessed from the whole file.
+    """Rows of a CSV file; types are guessed from the whole file.
 
     Args:
         until: Ignored.
@@ -35,6 +36,7 @@ def read_csv(
         sha256: Digest of the file, checked where given; required for https.
         delimiter: One character between columns.
         encoding: Of the file.
+        header: Whether the first line names the columns; else they are f0, f1 and so on.
         as_text: Columns that stay text, such as ids with leading zeros.
 
     Returns:
@@ -51,7 +53,11 @@ def read_csv(
         table = csv.read_csv(
             file,
             # one block: guessing types from the first megabyte fails on what comes later
-            csv.ReadOptions(block_size=_block_bytes(file), encoding=encoding),
+            csv.ReadOptions(
+                block_size=_block_bytes(file),
+                encoding=encoding,
+                autogenerate_column_names=not header,
+            ),
             csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             csv.ConvertOptions(column_types={name: pa.string() for name in as_text}),
         )

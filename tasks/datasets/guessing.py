@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -20,6 +21,9 @@ from tasks.misfits import unknown
 ID_NAME = re.compile(r"(^|[_.\s-])(id|uuid|guid|key)$|[a-z](Id|ID)$", re.IGNORECASE)
 STEP_NAME = re.compile(r"^(step|t|time|timestep|time_step|tick|frame|position|seq|index)$", re.I)
 LABEL_NAME = re.compile(r"^(label|class|target|category|topic|intent|sentiment|y)s?$", re.I)
+NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)")
+SERIES = "series"  # what the one channel of wide rows is called
+LEAST_WIDE = 4  # numbered columns that are taken for the steps of a series
 MOST_CLASSES = 100
 SAMPLE = 2_000
 
@@ -87,24 +91,29 @@ class _Guesser:
             if name is not None and name not in known:
                 raise ConfigError(f"--{part}: " + unknown("column", name, known))
         label = self._label()
-        numeric = self._numeric()
-        step = self._step() if numeric else None
+        taken = {label, given.id, given.time, given.group, given.split} - {None}
+        numeric = self._numeric(taken)
+        wide = self._wide(taken) if numeric else ()
+        step = self._step() if numeric and not wide else None
         id_ = given.id or self._id(long=bool(step))
         if step and not id_:
             raise ConfigError(
                 "--id: one row is one step, and no column says which series a step belongs to; "
-                f"name it: there are {', '.join(self.table.column_names)}"
+                f"name it: there are {self._there()}"
             )
-        taken = {label, id_, step, given.time, given.group, given.split} - {None}
+        taken |= {id_, step} - {None}
         text = None if numeric else given.text or self._text(taken)
-        sequence = self._channels(step, taken) if numeric else ()
+        sequence = (SERIES,) if wide else self._channels(step, taken) if numeric else ()
         time = given.time or (None if step else self._time({*taken, text}))
         self._suggest_split()
         columns = Columns(
-            label=label, text=text, sequence=sequence, step=step, id=id_, time=time,
-            group=given.group, split=given.split,
+            label=label, text=text, sequence=sequence, step=step, wide=wide, id=id_,
+            time=time, group=given.group, split=given.split,
         )  # fmt: skip
         return columns, tuple(self.guesses)
+
+    def _there(self) -> str:
+        return brief(self.table.column_names, most=20)
 
     def _say(self, part: str, column: str, reason: str, *, used: bool = True) -> str:
         self.guesses.append(Guess(part, column, reason, used))
@@ -112,13 +121,13 @@ class _Guesser:
 
     def _label(self) -> str:
         table, name = self.facts, self.given.label
-        candidates = {n: _distinct(table, n) for n in table.column_names if _may_label(table, n)}
+        names = [n for n in table.column_names if _may_label(table, n)]
+        names = names or [n for n in table.column_names if _may_label(table, n, floats=True)]
+        candidates = {n: _distinct(table, n) for n in names}
         if name in table.column_names:
             return str(name)
-        few = (
-            ", ".join(f"{n} ({counted(count, 'value')})" for n, count in candidates.items())
-            or "none"
-        )
+        shown = [f"{n} ({counted(count, 'value')})" for n, count in candidates.items()]
+        few = brief(shown, most=20)[1:-1] or "none"
         if name is not None:
             hint = unknown("column", name, table.column_names)
             raise ConfigError(f"--label: {hint} Columns of few values: {few}")
@@ -126,11 +135,19 @@ class _Guesser:
         if len(named) != 1:
             raise ConfigError(
                 f"--label: say which column holds the class. Columns of few values: {few}"
+                + self._inside()
             )
         reason = f"{candidates[named[0]]} different values"
         return self._say("label", named[0], reason)
 
-    def _numeric(self) -> bool:
+    def _inside(self) -> str:
+        """What is said of columns that hold objects, which are not looked into."""
+        objects = [field.name for field in self.facts.schema if types.is_struct(field.type)]
+        if not objects:
+            return ""
+        return f"; {brief(objects)} hold objects, and only columns are read: write their fields so"
+
+    def _numeric(self, taken: Collection[str | None]) -> bool:
         given = self.given
         if given.text and given.sequence:
             raise ConfigError("--text and --sequence: a pipeline reads one of them; leave one out")
@@ -140,11 +157,37 @@ class _Guesser:
             why = "rows are ordered by --step" if given.step else "columns hold lists of numbers"
             self._say("sequence", brief(_lists(self.table)) or "all numbers", why)
             return True
-        if any(name not in (given.id, given.label) and not ID_NAME.search(name)
-               for name in _texts(self.table)):  # fmt: skip
+        texts = (name for name in _texts(self.table) if name not in taken)
+        if any(not ID_NAME.search(n) and not _is_split(self.table, n) for n in texts):
             return False
         self._say("sequence", "all numbers", "no column holds text")
         return True
+
+    def _wide(self, taken: Collection[str | None]) -> tuple[str, ...]:
+        """Columns that are steps: their names differ only in a number, which orders them."""
+        names = [name for name in self.table.column_names if name not in taken]
+        long = self.given.step or any(STEP_NAME.match(name) for name in names)
+        id_ = self.given.id
+        if id_ in self.table.column_names:
+            long = long or _distinct(self.table, str(id_)) < self.table.num_rows
+        if long or _lists(self.table):
+            return ()
+        numbered = {name: match for name in names if (match := NUMBERED.fullmatch(name))}
+        stems = Counter(match[1] for match in numbered.values()).most_common(2)
+        if not stems or stems[0][1] < LEAST_WIDE:
+            return ()
+        if len(stems) > 1 and stems[1][1] >= LEAST_WIDE:
+            both = " and ".join(f"{stem}1, {stem}2, …" for stem, _ in stems)
+            raise ConfigError(
+                f"--sequence: columns {both} look like the steps of several channels; a row of "
+                "columns holds one channel: write one list column a channel (Parquet, JSON Lines), "
+                "or one row a step"
+            )
+        steps = [name for name in numbered if numbered[name][1] == stems[0][0]]
+        steps.sort(key=lambda name: float(numbered[name][2]))
+        why = "one row is one series: the names differ only in a number, which orders them"
+        self._say("steps", brief(steps), why)
+        return tuple(steps)
 
     def _step(self) -> str | None:
         if self.given.step or _lists(self.table):
@@ -153,8 +196,9 @@ class _Guesser:
             if STEP_NAME.match(name) and not _is_text(self.table, name):
                 return self._say("step", name, "its name, and no column holds lists")
         raise ConfigError(
-            "--sequence: no column holds lists of numbers and none is named like a step; name it "
-            f"with --step where one row is one step: there are {', '.join(self.table.column_names)}"
+            "--sequence: no column holds lists of numbers, none is named like a step, and no "
+            f"{LEAST_WIDE} are steps by their names (v1, v2, …); name it with --step where one row "
+            f"is one step: there are {self._there()}"
         )
 
     def _id(self, *, long: bool) -> str | None:
@@ -208,10 +252,14 @@ class _Guesser:
         if self.given.split:
             return
         for name in _texts(self.facts):
-            values = {str(v).strip().lower() for v in self.facts.column(name).unique().to_pylist()}
-            if values <= set(SPLITS) and {SPLITS[v] for v in values} >= {"train", "test"}:
+            if _is_split(self.facts, name):
                 why = f"looks like an official split; use it with --split {name}"
                 self._say("split", name, why, used=False)
+
+
+def _is_split(table: pa.Table, name: str) -> bool:
+    values = {str(v).strip().lower() for v in table.column(name).unique().to_pylist()}
+    return values <= set(SPLITS) and {SPLITS[v] for v in values} >= {"train", "test"}
 
 
 def _distinct(table: pa.Table, name: str) -> int:
@@ -220,10 +268,15 @@ def _distinct(table: pa.Table, name: str) -> int:
     return int(pc.count_distinct(table.column(name), mode="only_valid").as_py())
 
 
-def _may_label(table: pa.Table, name: str) -> bool:
+def _may_label(table: pa.Table, name: str, *, floats: bool = False) -> bool:
+    """Few values; `floats`: whole numbers such as 1.0 too, as files write them beside gaps."""
     kind = table.schema.field(name).type
-    if types.is_nested(kind) or types.is_floating(kind) or types.is_temporal(kind):
+    if types.is_nested(kind) or types.is_temporal(kind):
         return False
+    if types.is_floating(kind):
+        whole = floats and pc.all(pc.equal(pc.floor(table.column(name)), table.column(name)))
+        if not whole or not whole.as_py():
+            return False
     return bool(2 <= _distinct(table, name) <= max(2, min(MOST_CLASSES, table.num_rows // 2)))
 
 

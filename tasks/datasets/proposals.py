@@ -28,14 +28,15 @@ EPOCHS = (5, 12)  # fewest and most; a small set passes its rows several times i
 
 
 def propose(
-    bare: Pipeline, seen: Profile, frame: pd.DataFrame
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame, *, repeated: float
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Parts of a pipeline that depend on the data, and a note for each value.
 
     Args:
         bare: Name, source and columns.
-        seen: Profile of the data.
-        frame: Canonical rows.
+        seen: Profile of the rows that a night takes in, without duplicates.
+        frame: The same rows, canonical.
+        repeated: Share of the data that are duplicates.
 
     Returns:
         The parts by field, and notes by dotted path as `tasks.annotated` takes them.
@@ -47,7 +48,7 @@ def propose(
     inputs = bare.columns.text or f"a series of {channels} channel{'s' if channels > 1 else ''}"
     parts = {
         "description": f"Predicts {bare.columns.label} from {inputs}.",
-        "contract": _contract(bare, seen, notes),
+        "contract": _contract(bare, seen, repeated, notes),
         "preprocessing": (preprocessing := _preprocessing(bare, seen, frame, notes)),
         "split": _split(bare, seen, notes),
         "training": _training(bare, frame, notes),
@@ -64,17 +65,20 @@ def start_of(name: str) -> str:
     return f"{zlib.crc32(name.encode()) % 60} {START_HOUR} * * *"
 
 
-def _contract(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str, Any]:
+def _contract(
+    bare: Pipeline, seen: Profile, repeated: float, notes: dict[str, str]
+) -> dict[str, Any]:
     grows = bare.columns.time is not None
     half = max(1, seen.rows // 2)
     needed = ("label", "text", "series", *(() if bare.columns.split else ("time",)))
     missing = sum(rows for name, rows in seen.nulls.items() if name in needed)
     bad = (missing + seen.conflicts) / max(seen.rows, 1)
-    repeated = seen.duplicates / max(seen.rows, 1)
     notes["contract.suite"] = "Inferred from the data: review it."
     notes["contract.labels"] = "Those of the data."
     notes["contract.min_rows"] = (
-        "Low, so that early nights can be replayed." if grows else "Half of the rows seen."
+        "Low, so that early nights can be replayed."
+        if grows
+        else "Half of the rows seen, each counted once."
     )
     notes["contract.min_rows_per_class"] = f"The rarest class has {seen.rarest:,}."
     notes["contract.max_length"] = f"Twice the longest seen, {seen.lengths['max']:,} {seen.unit}."

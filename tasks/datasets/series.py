@@ -1,6 +1,7 @@
 """Numeric series of unequal length as one list column: steps, each a list of channels.
 
-Two layouts are read: *long*, one row a step, and *lists*, one row a series.
+Three layouts are read: *long*, one row a step; *lists*, one row a series; and *wide*, one row a
+series of one channel and one column a step.
 """
 
 from __future__ import annotations
@@ -169,6 +170,20 @@ def from_lists(table: pa.Table, channels: Sequence[str]) -> pa.Array:
     pairs = zip(kept, channels, strict=True)
     values = np.column_stack([floats(pc.list_flatten(g), name) for g, name in pairs])
     return _with_gaps(values, lengths[0], present)
+
+
+def from_wide(table: pa.Table, steps: Sequence[str]) -> pa.Array:
+    """Series of one channel from one column a step; missing values at the end are no steps.
+
+    Raises:
+        DataError: a column that holds no numbers.
+    """
+    values = np.column_stack([numbers_of(table, name, written=True) for name in steps])
+    present = ~np.isnan(values)
+    last = len(steps) - present[:, ::-1].argmax(axis=1)
+    lengths = np.where(present.any(axis=1), last, 0).astype(np.int64)
+    kept = np.arange(len(steps)) < lengths[:, None]
+    return _with_gaps(values[kept][:, None], lengths, lengths > 0)
 
 
 def _from_steps(given: pa.Array, name: str) -> pa.Array:

@@ -28,7 +28,7 @@ class RawClassifier:
 
     def __init__(self, classifier: SequenceClassifier, columns: Columns) -> None:
         self.classifier = classifier
-        self.columns = columns.model_copy(update={"step": None, "id": None})
+        self.columns = columns.model_copy(update={"step": None, "wide": (), "id": None})
 
     @classmethod
     def load(cls, bundle: Path) -> RawClassifier:

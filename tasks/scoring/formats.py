@@ -50,7 +50,7 @@ def pieces(
         file: Local.
         kind: csv, parquet or jsonl.
         columns: Only the id and the input are read.
-        options: Of the pipeline's own reader: delimiter, encoding, as_text.
+        options: Of the pipeline's own reader: delimiter, encoding, header, as_text.
         rows: Of a piece.
         place: What messages call the file.
 
@@ -71,17 +71,20 @@ class Wanted:
         inputs: They must be there.
         names: The id, which need not be, and the inputs.
         place: What messages call the file.
+        numbers: Those of which each value is a number.
     """
 
     inputs: tuple[str, ...]
     names: tuple[str, ...]
     place: str
+    numbers: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, columns: Columns, place: str) -> Wanted:
         """Those that a pipeline names."""
-        inputs = (columns.text,) if columns.text else columns.sequence
-        return cls(inputs, (columns.id, *inputs) if columns.id else inputs, place)
+        inputs = columns.inputs
+        names = (columns.id, *inputs) if columns.id else inputs
+        return cls(inputs, names, place, numbers=frozenset(columns.wide))
 
     def among(self, there: Sequence[str]) -> list[str]:
         """Those that a file has.
@@ -119,8 +122,12 @@ def _csv(file: Path, wanted: Wanted, options: Mapping[str, Any], rows: int) -> I
         bad.append((f"row {row.number}", _columns_differ(row)))
         return "skip"
 
+    header = bool(options.get("header", True))
     read = csv.ReadOptions(
-        block_size=BLOCK_BYTES, encoding=options.get("encoding", "utf8"), use_threads=False
+        block_size=BLOCK_BYTES,
+        encoding=options.get("encoding", "utf8"),
+        use_threads=False,
+        autogenerate_column_names=not header,
     )
     parse = {"delimiter": options.get("delimiter", ","), "newlines_in_values": True}
     first = csv.open_csv(
@@ -135,7 +142,7 @@ def _csv(file: Path, wanted: Wanted, options: Mapping[str, Any], rows: int) -> I
     reader = csv.open_csv(file, read, csv.ParseOptions(**parse, invalid_row_handler=note), convert)
     tables = (pa.Table.from_batches([batch]) for batch in reader)
     for number, piece in enumerate(_cut(tables, rows)):
-        yield _as_text(piece.table, number * rows)
+        yield _as_text(piece.table, number * rows + (2 if header else 1))
     if bad:  # only now, so that it does not matter how far ahead the file was read
         yield Piece(_texts(reader.schema.empty_table()), tuple(bad))
 
@@ -144,8 +151,8 @@ def _columns_differ(row: Any) -> str:
     return f"the line has {row.actual_columns} columns, the header {row.expected_columns}"
 
 
-def _as_text(table: pa.Table, before: int) -> Piece:
-    """Bytes as text; a row that is no UTF-8 is a bad one."""
+def _as_text(table: pa.Table, first: int) -> Piece:
+    """Bytes as text; a row that is no UTF-8 is a bad one, called by its number in the file."""
     import pyarrow as pa
 
     try:
@@ -153,7 +160,7 @@ def _as_text(table: pa.Table, before: int) -> Piece:
     except pa.ArrowInvalid:
         fine = [all(_legible(value) for value in row.values()) for row in table.to_pylist()]
     bad = tuple(
-        (f"row {before + at + 2}", "the line is no valid UTF-8")
+        (f"row {first + at}", "the line is no valid UTF-8")
         for at, good in enumerate(fine)
         if not good
     )
@@ -199,12 +206,13 @@ def _objects(lines: Sequence[bytes], wanted: Wanted, number: int) -> Piece:
             return Piece(table.select(wanted.among(table.column_names)))
     except pa.ArrowException:
         pass
-    return _one_by_one(lines, wanted.names, number)
+    return _one_by_one(lines, wanted, number)
 
 
-def _one_by_one(lines: Sequence[bytes], names: Sequence[str], number: int) -> Piece:
+def _one_by_one(lines: Sequence[bytes], wanted: Wanted, number: int) -> Piece:
     import pyarrow as pa
 
+    names = wanted.names
     found: list[dict[str, Any]] = []
     bad: list[Bad] = []
     for at, line in enumerate(lines, number):
@@ -217,24 +225,27 @@ def _one_by_one(lines: Sequence[bytes], names: Sequence[str], number: int) -> Pi
         except (ValueError, TypeError, RecursionError):
             bad.append((f"row {at}", "the line is no JSON object"))
             continue
-        wrong = next((name for name in names if not _fits(row.get(name))), None)
+        wrong = next((n for n in names if not _fits(row.get(n), n in wanted.numbers)), None)
         if wrong is None:
             found.append({name: _plain(row.get(name)) for name in names})
         else:
             said = type(row[wrong]).__name__
-            bad.append((f"row {at}", f"{wrong} must be text or a series, and it is {said}"))
+            rule = "a number" if wrong in wanted.numbers else "text or a series"
+            bad.append((f"row {at}", f"{wrong} must be {rule}, and it is {said}"))
     table = {name: pa.array([row[name] for row in found], _type(found, name)) for name in names}
     return Piece(pa.table(table), tuple(bad))
 
 
-def _fits(value: Any) -> bool:
+def _fits(value: Any, number: bool) -> bool:  # noqa: FBT001
+    if number:
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     if isinstance(value, list):
         return all(each is None or isinstance(each, int | float | list) for each in value)
     return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, int) else value
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _type(rows: Sequence[Mapping[str, Any]], name: str) -> Any:

@@ -82,8 +82,7 @@ def _with_ids(table: pa.Table, pipeline: Pipeline, before: int, name: str) -> pa
         pa.large_string(),
     )
     given = pipeline.columns.id
-    inputs = [pipeline.columns.text] if pipeline.columns.text else list(pipeline.columns.sequence)
-    kept = table.select([column for column in dict.fromkeys(inputs) if column])
+    kept = table.select([*dict.fromkeys(pipeline.columns.inputs)])
     if given in table.column_names:
         ids = name_of(table, str(given))
         numbers = pc.if_else(

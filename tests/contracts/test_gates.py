@@ -173,6 +173,13 @@ def test_the_floor_that_won_is_not_compared_with_itself():
     assert "is the challenger" in result.sentence
 
 
+def test_a_perfect_floor_is_matched_not_beaten():
+    assert GATES["beats_floor"](evidence(right=1.0, floor=1.0)).passed
+    assert not GATES["beats_floor"](evidence(right=0.99, floor=1.0)).passed
+    one = evidence(right=0.9)
+    assert not GATES["beats_floor"](dataclasses.replace(one, floor=one.challenger)).passed
+
+
 def test_without_a_floor_the_gate_says_so():
     result = GATES["beats_floor"](evidence(floor=None))
     assert result.passed

@@ -56,6 +56,10 @@ def test_asking_for_text_in_a_column_that_is_not_there_names_the_nearest(csv):
         csv("id,n\n1,2\n", as_text=["idd"])
 
 
+def test_columns_of_a_file_without_header_are_numbered(csv):
+    assert csv("1,2.5\n2,x\n", header=False).to_pydict() == {"f0": [1, 2], "f1": ["2.5", "x"]}
+
+
 def test_other_delimiters_and_encodings_are_read(csv):
     table = csv("a;b\nGrün;1,5\n".encode("latin-1"), delimiter=";", encoding="latin-1")
     assert table.to_pydict() == {"a": ["Grün"], "b": ["1,5"]}

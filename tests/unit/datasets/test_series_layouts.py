@@ -15,6 +15,7 @@ from tasks.datasets.series import SERIES_TYPE, flat, nested
 from tests.rows import pipeline_of
 
 LONG = {"id": "id", "step": "t", "sequence": ["u", "v"], "label": "label"}
+WIDE = {"sequence": ["series"], "wide": ["v0", "v1", "v2"], "label": "label"}
 LISTS = {"id": "id", "sequence": ["u", "v"], "label": "label"}
 
 
@@ -24,6 +25,10 @@ def _long(rows, labels=None, **columns):
 
 def _lists(rows, **columns):
     return canonical(pa.table(rows), pipeline_of(LISTS | columns))
+
+
+def _wide(rows):
+    return canonical(pa.table({**rows, "label": ["x"] * len(rows["v0"])}), pipeline_of(WIDE))
 
 
 def _steps(value):
@@ -158,8 +163,28 @@ def test_steps_of_unequal_channels_are_refused():
         _lists(rows, sequence=["x"])
 
 
-def test_no_rows_of_either_layout_are_an_empty_frame():
-    nothing = {name: pa.nulls(0) for name in ("id", "t", "u", "v", "label")}
+def test_one_column_a_step_is_read_and_what_is_missing_at_the_end_was_no_step():
+    rows = {"v2": [3, None, None, None], "v0": [1, 4, None, None], "v1": [2.5, None, 5, None]}
+    found = _wide(rows)["series"]
+    assert found.isna().tolist() == [False, False, False, True]
+    assert [_steps(found[0]), _steps(found[1])] == [[[1], [2.5], [3]], [[4]]]
+    np.testing.assert_array_equal(_steps(found[2]), [[np.nan], [5]])
+
+
+def test_a_step_that_is_no_number_is_shown():
+    with pytest.raises(DataError, match=r"column 'v1' must hold numbers.*\('n/a'\)"):
+        _wide({"v0": [1, 2], "v1": ["0.5", "n/a"], "v2": [1, 2]})
+
+
+@pytest.mark.parametrize("more", [{"sequence": ["u", "v"]}, {"step": "t", "id": "id"}])
+def test_wide_rows_have_one_channel_and_no_step_column(more):
+    with pytest.raises(ValueError, match="`wide` holds the steps of one channel"):
+        pipeline_of(WIDE | more)
+
+
+def test_no_rows_of_any_layout_are_an_empty_frame():
+    nothing = {name: pa.nulls(0) for name in ("id", "t", "u", "v", "v0", "v1", "v2", "label")}
+    assert len(canonical(pa.table(nothing), pipeline_of(WIDE))) == 0
     assert len(_long(nothing | {"t": pa.array([], pa.int64())})) == 0
     assert len(_lists(nothing)) == 0
 

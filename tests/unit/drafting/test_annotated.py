@@ -30,7 +30,9 @@ def _loaded(text):
 
 
 @settings(deadline=None)
-@given(STRANGE, st.lists(STRANGE, max_size=4), STRANGE)
+@given(
+    STRANGE, st.lists(STRANGE, max_size=4) | st.lists(STRANGE, min_size=31, max_size=35), STRANGE
+)
 def test_any_text_in_it_loads_again(description, labels, path):
     content = {**BARE, "description": description, "contract": {"labels": labels}}
     content["source"] = {"reader": {"name": "csv", "options": {"path": path}}}
@@ -52,6 +54,16 @@ def test_every_value_has_its_description_and_its_note():
         if re.match(r"\s*(- )?\w+:", line):
             assert "  # " in line or lines[at - 1].lstrip().startswith("# "), line
     assert "test: 0.2  # Share of rows that judge the challenger. Because it is a trial." in text
+
+
+def test_a_list_of_very_many_takes_few_lines():
+    steps = [f"v, {number}" for number in range(200)]
+    columns = {"label": "topic", "sequence": ["series"], "wide": steps}
+    pipeline = Pipeline.model_validate({**BARE, "columns": columns})
+    lines = annotated_yaml(pipeline, {}).splitlines()
+    assert _loaded("\n".join(lines)) == pipeline
+    assert sum("v, " in line for line in lines) < 30
+    assert max(len(line) for line in lines) <= WIDTH
 
 
 def test_lines_are_short_enough_to_read():

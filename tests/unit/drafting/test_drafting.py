@@ -13,6 +13,7 @@ from tasks.datasets.canonical import end_of
 from tasks.datasets.drafting import Options, initialise
 from tasks.datasets.guessing import Given
 from tasks.datasets.intake import take_in
+from tasks.datasets.written import looked_at
 from tasks.pipeline_file import load_pipeline
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
 from tasks.validate import judge
@@ -100,6 +101,72 @@ def test_jsonl_with_lists_is_read(tmp_path):
     pipeline, validated = _night(initialise(Options(path)), tmp_path)
     assert pipeline.columns.sequence == ("x", "y")
     assert validated.accepted, validated.reason
+
+
+def test_a_row_a_series_without_header_as_archives_of_series_write_it(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(60, 9)).round(3))
+    rows.loc[3, 6:] = None
+    rows.insert(0, "class", np.resize([1, 2, 2], 60))
+    rows.to_csv(tmp_path / "Waves_TRAIN.tsv", index=False, header=False, sep="\t")
+    draft = initialise(Options(tmp_path / "Waves_TRAIN.tsv"))
+    pipeline, validated = _night(draft, tmp_path)
+    assert validated.accepted, validated.reason
+    options = pipeline.source.reader.options
+    assert (options["header"], options["delimiter"]) == (False, "\t")
+    assert pipeline.columns.wide == tuple(f"f{step}" for step in range(1, 10))
+    assert pipeline.contract.labels == ("1", "2")
+    assert draft.profile.lengths["max"] == 9
+    assert "header of Waves_TRAIN.tsv: none" in draft.yaml_text
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ({"sep": ";"}, {"delimiter": ";"}),
+        ({"sep": "\t"}, {"delimiter": "\t"}),
+        ({"encoding": "latin-1"}, {"encoding": "cp1252"}),
+        ({"sep": ";", "encoding": "cp1252", "lineterminator": "\r\n"},
+         {"delimiter": ";", "encoding": "cp1252"}),
+        ({"sep": "\t", "encoding": "utf-16"}, {"delimiter": "\t", "encoding": "utf-16"}),
+        ({"encoding": "utf-8-sig", "lineterminator": "\r\n"}, {}),
+    ],
+)  # fmt: skip
+def test_how_a_file_is_written_is_seen(written, options, tmp_path):
+    frame = tickets().rename(columns={"text": "body"})[["body", "label"]]
+    frame["body"] += '; größer, "so"'
+    frame.to_csv(tmp_path / "rows.csv", index=False, **written)
+    draft = initialise(Options(tmp_path / "rows.csv"))
+    pipeline, validated = _night(draft, tmp_path)
+    assert validated.accepted, validated.reason
+    assert pipeline.source.reader.options == {"path": str(tmp_path / "rows.csv"), **options}
+    seen = [guess.part for guess in draft.guesses if guess.part.endswith(" of rows.csv")]
+    assert len(seen) == len(options)
+
+
+def test_a_utf8_file_with_a_broken_byte_is_no_other_encoding(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"label,body\n" + "a,größer schöner\nb,weiß\n".encode() * 9 + b"a,x\xe9y\n")
+    assert looked_at(path, ",") == ({}, [])
+
+
+@pytest.mark.parametrize("header", ["0,1,2,3", "id,2020,2019,2018", "a,b,c,1", "text,label"])
+def test_names_that_count_are_names(header, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{header}\n1,2,3,4\n")
+    assert looked_at(path, ",") == ({}, [])
+
+
+def test_rows_that_are_there_many_times_are_asked_for_once(tmp_path):
+    often = pd.concat([tickets().drop(columns=["row_id", "time"])] * 5, ignore_index=True)
+    often.loc[len(often)] = ["odd", "an odd one", "web"]
+    often = pd.concat([often, often.tail(1)], ignore_index=True).loc[lambda f: f.index.repeat(2)]
+    often.to_csv(tmp_path / "often.csv", index=False)
+    draft = initialise(Options(tmp_path / "often.csv", Given(label="label")))
+    pipeline, validated = _night(draft, tmp_path)
+    assert draft.profile.duplicates == len(often) - 301
+    assert validated.accepted, validated.reason
+    assert (pipeline.contract.min_rows, pipeline.contract.min_rows_per_class) == (150, 1)
 
 
 def test_small_and_skewed_data_get_more_updates_and_a_balanced_candidate(tmp_path):

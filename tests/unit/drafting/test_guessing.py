@@ -38,6 +38,15 @@ LISTS = pa.table(
     }
 )
 
+WIDE = pa.table(
+    {
+        "class": [1, 2] * (ROWS // 2),
+        **{f"v{step}": [row / 7 + step for row in range(ROWS)] for step in (1, 10, 2, 3)},
+        "weight": [row / 3 for row in range(ROWS)],
+        "part": ["train", "test"] * (ROWS // 2),
+    }
+)
+
 
 def _guess(table, labels=None, **given):
     columns, guesses = guess_columns(table, labels, Given(**given))
@@ -85,6 +94,33 @@ def test_lists_are_series_without_being_told():
     assert (columns.sequence, columns.label, columns.id) == (("left", "right"), "class", "id")
 
 
+def test_numbered_columns_of_numbers_are_the_steps_of_one_channel_in_order():
+    columns, guesses = _guess(WIDE)
+    assert (columns.label, columns.sequence) == ("class", ("series",))
+    assert columns.wide == ("v1", "v2", "v3", "v10")
+    assert "one row is one series" in guesses["steps"].reason
+    assert "--split part" in guesses["split"].reason
+    assert _guess(WIDE, sequence=True, split="part")[0].wide == columns.wide
+
+
+def test_numbered_channels_of_one_row_a_step_are_no_steps():
+    names = ["sensor_id", "tick", "c0", "c1", "c2", "c3"]
+    values = [[row // 4 for row in range(ROWS)], *[[*range(ROWS)]] * 5]
+    table = pa.table(dict(zip(names, values, strict=True)))
+    columns, _ = _guess(table, LABELS, label="label")
+    assert (columns.step, columns.sequence, columns.wide) == ("tick", tuple(names[2:]), ())
+    unnamed = table.rename_columns(["sensor_id", "n", *names[2:]])
+    with pytest.raises(ConfigError, match="none is named like a step"):
+        _guess(unnamed, LABELS, label="label", id="sensor_id")
+
+
+def test_whole_numbers_that_a_gap_made_decimal_are_classes_where_nothing_else_is():
+    values = pa.array([1.0, 2.0, None, 3.0] * (ROWS // 4))
+    columns, guesses = _guess(TABLE.select(["body", "score"]).append_column("stars", values))
+    assert columns.label == "stars"
+    assert guesses["label"].reason == "3 different values"
+
+
 def test_a_label_named_like_one_is_guessed():
     columns, guesses = _guess(LONG, LABELS)
     assert columns.label == "label"
@@ -100,6 +136,15 @@ def test_a_label_named_like_one_is_guessed():
         (TABLE, {"label": "team", "text": "body", "sequence": True}, "leave one out"),
         (TABLE.select(["score", "team"]), {"label": "team"}, "none is named like a step"),
         (LONG.drop(["sensor_id"]), {"label": "y", "sequence": True}, "--id: one row is one step"),
+        (
+            WIDE.append_column("w1", WIDE["v1"]).append_column("w2", WIDE["v1"])
+            .append_column("w3", WIDE["v1"]).append_column("w4", WIDE["v1"]),
+            {"label": "class"}, "v1, v2, … and w1, w2, … look like the steps of several channels",
+        ),
+        (
+            pa.table({"data": [{"text": "a b"}, {"text": "c"}]}), {},
+            "Columns of few values: none; [data] hold objects, and only columns are read",
+        ),
         (BARE, {"label": "kind", "sequence": True}, "no column holds numbers"),
     ],
 )  # fmt: skip

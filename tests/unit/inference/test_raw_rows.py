@@ -21,6 +21,13 @@ def test_channels_become_steps_even_where_the_source_writes_one_row_a_step():
     assert [[list(step) for step in row] for row in series] == [[[1, 4], [2, 5]], [[3, 6]]]
 
 
+def test_rows_of_one_column_a_step_are_asked_for_as_lists():
+    wide = Columns(label="topic", sequence=("series",), wide=("v1", "v2"))
+    raw = pd.DataFrame({"series": [[1.0, 2.0], [3.0]]})
+    series = canonical_inputs(raw, RawClassifier(None, wide).columns)["series"]
+    assert [[list(step) for step in row] for row in series] == [[[1], [2]], [[3]]]
+
+
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="column 'body' is missing; rows need body, got text"):
         canonical_inputs(pd.DataFrame({"text": ["a"]}), TEXT)

@@ -19,6 +19,7 @@ from tests.rows import pipeline_of
 
 TEXT = {"id": "ticket", "label": "topic", "text": "body"}
 SERIES = {"id": "ticket", "label": "topic", "sequence": ["left", "right"]}
+WIDE = {"label": "topic", "sequence": ["series"], "wide": ["v1", "v2", "v3"]}
 ENDINGS = ("csv", "parquet", "jsonl")
 
 
@@ -119,6 +120,37 @@ def test_series_whose_channels_differ_are_bad_rows_among_good_ones(tmp_path):
     found = read(source_of(pipeline_of(SERIES), str(path), None), rows=20)
     assert [name for chunk in found for name, _ in chunk.bad] == ["s17"]
     assert ids(found) == [f"s{n}" for n in range(40) if n != 17]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_rows_of_one_column_a_step_are_scored_as_they_are_written(tmp_path, ending):
+    rows = [{"v2": 2.5, "v1": float(n), "v3": None, "topic": "a"} for n in range(25)]
+    path = write(tmp_path / f"rows.{ending}", rows)
+    found = read(source_of(pipeline_of(WIDE), str(path), None))
+    series = [value for chunk in found for value in chunk.rows["series"]]
+    assert [[list(step) for step in row] for row in series] == [[[n], [2.5]] for n in range(25)]
+
+
+def test_a_step_that_is_no_number_makes_its_row_a_bad_one(tmp_path):
+    csv, lines = tmp_path / "rows.csv", tmp_path / "rows.jsonl"
+    csv.write_text("v1,v2,v3\n1,2,3\n4,x,6\n7,8,9\n")
+    (chunk,) = read(source_of(pipeline_of(WIDE), str(csv), None))
+    assert ids([chunk]) == ["1", "3"]
+    assert chunk.bad[0][1].startswith("column 'v2' must hold numbers")
+    lines.write_text('{"v1": 1, "v2": 2.5, "v3": null}\n{"v1": 4, "v2": "x", "v3": 6}\n')
+    (chunk,) = read(source_of(pipeline_of(WIDE), str(lines), None))
+    assert [list(step) for step in chunk.rows["series"][0]] == [[1], [2.5]]
+    assert chunk.bad == (("row 2", "v2 must be a number, and it is str"),)
+
+
+def test_a_file_without_header_is_scored_as_the_pipeline_reads_its_own(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,one\nb,caf\xe9\nc,three\n")
+    source = {"reader": {"name": "csv", "options": {"path": "x.csv", "header": False}}}
+    pipeline = pipeline_of({"label": "f2", "id": "f0", "text": "f1"}, source=source)
+    found = read(source_of(pipeline, str(path), None))
+    assert texts(found) == ["one", "three"]
+    assert found[0].bad == (("row 2", "the line is no valid UTF-8"),)
 
 
 def test_what_holds_for_all_rows_is_refused_at_once(tmp_path):
