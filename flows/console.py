@@ -296,6 +296,8 @@ def overview_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if "broken" in row:
             say(f"[red]{escape(row['broken'])}[/]")
+    for reason in {row["prefect_silent"] for row in rows if row["prefect_silent"]}:
+        say(f"[yellow]next night due[/]: {escape(reason)}")
 
 
 def night_table(night: Night, metric: str) -> None:

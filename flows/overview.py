@@ -34,8 +34,8 @@ def overview(folder: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"{folder}: holds no pipeline file; `nocturne init DATA` writes one")
     settings = Settings()
     storage = open_storage(settings)
-    due = _due(settings.prefect_url)
-    return [_row(path, storage, due) for path in files]
+    due, silent = _due(settings.prefect_url)
+    return [{**_row(path, storage, due), "prefect_silent": silent} for path in files]
 
 
 def _row(path: Path, storage: Storage, due: dict[str, str] | str) -> dict[str, Any]:
@@ -66,10 +66,10 @@ def _known(pipeline: Pipeline, storage: Storage, due: dict[str, str] | str) -> d
     }
 
 
-def _due(url: str) -> dict[str, str] | str:
-    """Pipeline to when its next night is due; a word where nobody can say."""
+def _due(url: str) -> tuple[dict[str, str] | str, str | None]:
+    """Pipeline to when its next night is due, or a word; and why Prefect does not say it."""
     if not url:
-        return "no server"
+        return "no server", None
     query = {
         "flows": {"name": {"any_": ["retrain"]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
@@ -85,6 +85,6 @@ def _due(url: str) -> dict[str, str] | str:
                 found.setdefault(name, run["expected_start_time"])
             if len(runs) < AT_ONCE:
                 break
-    except OSError as error:
-        return f"Prefect does not answer: {error}"
-    return found
+    except (OSError, ValueError) as error:
+        return "unknown", f"Prefect at {url} does not answer: {error}"
+    return found, None

@@ -15,6 +15,7 @@ from model_registry.probation import Trial, on_probation
 from model_registry.protocol import Promotions
 from tasks import probations
 from tasks.config import Pipeline
+from tasks.notify import tell_of_demotion
 from tasks.probation import probe
 from tasks.promotions import open_promotions, reconciled, request_of
 from tasks.references import Probed, Snapshot, Validated
@@ -73,6 +74,8 @@ def undergo(
 def look_now(pipeline: Pipeline, day: date | None = None) -> Probed | None:
     """The same on demand, over the source as it is now; without a Prefect server.
 
+    A demotion is told to `NOCTURNE_NOTIFY`, as that of a night is, also where it stood already.
+
     Raises:
         DataError: the contract refuses the rows; nobody is demoted on them.
     """
@@ -84,7 +87,10 @@ def look_now(pipeline: Pipeline, day: date | None = None) -> Probed | None:
     said: Validated = check(pipeline, day)
     if not said.accepted or said.clean is None:
         raise DataError(f"probation of {pipeline.name!r}: the rows are refused: {said.reason}")
-    return undergo(pipeline, day, said.clean, probing=probe.fn)
+    found = undergo(pipeline, day, said.clean, probing=probe.fn)
+    if found and found.demoted:
+        tell_of_demotion(found)
+    return found
 
 
 def request(day: date) -> str:

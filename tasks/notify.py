@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from infra.settings import Settings
 from model_registry.redaction import redacted, without_secrets
-from tasks.references import Night
+from tasks.references import Night, Probed
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,7 @@ def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, str
     told: list[tuple[str, str, Kind]] = []
     watched = night.probation
     if watched is not None and watched.demoted:
-        moved = f"v{watched.version} demoted, v{watched.predecessor} serves again"
-        told.append((f"{name}: {moved}", watched.reason, "warning"))
+        told.append(_demotion(name, watched))
     if night.outcome == "promoted":
         told.append((f"{name}: v{night.version} promoted", night.reason, "success"))
     elif night.outcome == "failed":
@@ -75,6 +74,18 @@ def worth_telling(night: Night, old_champion: str | None) -> list[tuple[str, str
     if old_champion:
         told.append((f"{night.pipeline}: champion too old", old_champion, "warning"))
     return told
+
+
+def tell_of_demotion(found: Probed) -> None:
+    """Tell the team of a champion that was demoted because a person asked, not in a night."""
+    if addresses := Settings().notify.get_secret_value():
+        title, said, kind = _demotion(f"{found.pipeline}, probation {found.logical_date}", found)
+        announce(addresses, title, redacted(said), kind)
+
+
+def _demotion(when: str, found: Probed) -> tuple[str, str, Kind]:
+    moved = f"v{found.version} demoted, v{found.predecessor} serves again"
+    return f"{when}: {moved}", found.reason, "warning"
 
 
 def announce(addresses: str, title: str, body: str, kind: Kind) -> list[str]:

@@ -1,15 +1,18 @@
 """Real servers on loopback, in process groups of their own, stopped by their process id."""
 
+import json
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 def free_port():
@@ -61,3 +64,25 @@ def answers(url):
         return True
     except OSError:
         return False
+
+
+@contextmanager
+def receiver(status=200):
+    """A server that keeps the bodies it is sent; yields its port and them."""
+    heard = []
+
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Takes) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port, heard
+        server.shutdown()
+        thread.join()

@@ -52,7 +52,7 @@ def text_of(table: pa.Table, name: str) -> pa.Array:
     """
     values = column(table, name)
     if not (types.is_null(values.type) or _is_text(values.type)):
-        raise DataError(f"column {name!r} must be text, and it holds {values.type}; see its source")
+        raise DataError(f"column {name!r} must be text, and it holds {_told(values.type)}")
     return values.cast(pa.large_string())
 
 
@@ -64,7 +64,8 @@ def name_of(table: pa.Table, name: str) -> pa.Array:
     """
     values = column(table, name)
     if types.is_nested(values.type) or types.is_binary(values.type):
-        raise DataError(f"column {name!r} must hold names or numbers, and it holds {values.type}")
+        held = _told(values.type)
+        raise DataError(f"column {name!r} must hold names or numbers, and it holds {held}")
     if types.is_floating(values.type) or types.is_decimal(values.type):
         return _numbers_as_names(values)
     return values.cast(pa.large_string())
@@ -184,6 +185,13 @@ def _numbers_as_names(values: pa.Array) -> pa.Array:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _told(kind: pa.DataType) -> str:
+    """A wrong type and what to do; text in another encoding is read as bytes."""
+    if types.is_binary(kind):
+        return "bytes that are no UTF-8; set `encoding` of a CSV reader, or see its source"
+    return f"{kind}; see its source"
 
 
 def _is_dictionary(values: pa.Array) -> bool:

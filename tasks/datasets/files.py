@@ -111,6 +111,9 @@ def read_jsonl(
 
     with at_hand(path, sha256) as file, explained(path):
         refuse_empty(file, path)
+        with file.open("rb") as lines:
+            if lines.read(64).lstrip().startswith(b"["):
+                raise DataError(f"{path}: is one JSON array; write one object a line, without it")
         options = json.ReadOptions(block_size=_block_bytes(file))
         return json.read_json(file, options, json.ParseOptions(newlines_in_values=False))
 

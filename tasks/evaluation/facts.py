@@ -89,7 +89,7 @@ def search(tuned: Tuned | None) -> dict[str, Any] | None:
 
 def settings_in_words(settings: Mapping[str, Any]) -> str:
     """`lstm_attention, class_weights · units 64, dropout 0.3`."""
-    named = {name: value for name, value in settings.items() if name not in FIRST}
+    named = {n: value for n, value in settings.items() if n not in FIRST and value is not None}
     first = ", ".join(str(settings[name]) for name in FIRST if name in settings)
     rest = (f"{name.replace('_', ' ')} {_short(value)}" for name, value in named.items())
     return f"{first} · {', '.join(rest)}"

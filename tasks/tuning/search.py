@@ -68,10 +68,11 @@ class Search:
         self._folder = folder
         self._day = day
         self._clock = clock
-        self._own = distinct(settings_of(pipeline, each) for each in own(pipeline))
+        kept = self._space.kept
+        self._own = distinct(settings_of(pipeline, each, kept) for each in own(pipeline))
         self._study = self._opened()
         self._spent = self._taken_over()
-        first = distinct([*(settings_of(pipeline, each) for each in known), *self._own])
+        first = distinct([*(settings_of(pipeline, each, kept) for each in known), *self._own])
         for settings in first:
             self._study.enqueue_trial(settings, skip_if_exists=True)
         self._began = clock()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.architectures import ARCHITECTURES
 from tasks.config import ENSEMBLE, Candidate, Kind, Pipeline
+from tasks.resampling import STRATEGIES
 from tasks.tuning_config import TUNED
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ RESAMPLING: dict[Kind, tuple[str, ...]] = {
 }
 SMOOTHING = (0.0, 0.05, 0.1, 0.2)
 RANGES = {"learning_rate": (5e-4, 1e-2), "weight_decay": (1e-3, 1e-1)}  # by their logarithm
+OF_TRAINING = (*RANGES, "batch_size", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,13 @@ class Space:
     Attributes:
         choices: Setting to values, options of architectures among them.
         ranges: Setting to least and greatest value.
+        kept: Choices that are there because a candidate sets them, as `undrawn` names them; None
+            among their values is the default.
     """
 
     choices: Mapping[str, tuple[Any, ...]]
     ranges: Mapping[str, tuple[float, float]]
+    kept: tuple[str, ...] = ()
 
     @staticmethod
     def of(pipeline: Pipeline, others: Sequence[Candidate], *, skewed: bool) -> Space:
@@ -73,14 +78,17 @@ class Space:
         }
         choices[STRIDE] = ()  # only what a person or `init` chose: shorter ones cost too much
         ranges = dict(RANGES)
-        for candidate in (*own(pipeline), *others):
-            for name, value in settings_of(pipeline, candidate).items():
+        candidates = (*own(pipeline), *others)
+        kept = tuple(sorted({name for each in candidates for name in undrawn(pipeline, each)}))
+        choices |= dict.fromkeys(kept, (None,))
+        for candidate in candidates:
+            for name, value in settings_of(pipeline, candidate, kept).items():
                 if name in ranges:
                     low, high = ranges[name]
                     ranges[name] = (min(low, value), max(high, value))
                 elif name in choices and value not in choices[name]:
                     choices[name] = (*choices[name], value)
-        return Space({**choices, STRIDE: choices[STRIDE] or (1,)}, ranges)
+        return Space({**choices, STRIDE: choices[STRIDE] or (1,)}, ranges, kept)
 
     def draw(self, trial: optuna.Trial) -> Candidate:
         """Settings for a trial; options that its architecture does not have are not drawn."""
@@ -96,11 +104,18 @@ class Space:
             for name, (low, high) in self.ranges.items()
         }
         training |= {name: self._one(trial, name) for name in ("batch_size", "label_smoothing")}
+        resampling = self._one(trial, "resampling")
+        more = {
+            name: value
+            for name in self.kept
+            if fits(name, architecture, resampling)
+            and (value := self._one(trial, name)) is not None
+        }
         return Candidate(
             name=TUNED,
-            architecture={"name": architecture, "options": options},
-            resampling=self._one(trial, "resampling"),
-            training=training,
+            architecture={"name": architecture, "options": options | _of("architecture", more)},
+            resampling={"name": resampling, "options": _of("resampling", more)},
+            training=training | _of("training", more),
         )
 
     def _one(self, trial: optuna.Trial, name: str) -> Any:
@@ -113,28 +128,68 @@ def own(pipeline: Pipeline) -> list[Candidate]:
     return [each for each in pipeline.candidates if each.architecture.name not in apart]
 
 
-def settings_of(pipeline: Pipeline, candidate: Candidate) -> dict[str, Any]:
+def settings_of(
+    pipeline: Pipeline, candidate: Candidate, kept: Iterable[str] = ()
+) -> dict[str, Any]:
     """A candidate as the search would have drawn it; what it leaves open has its default.
 
-    Options that no search draws (`pooling`, say) are left out, as options of its resampling are.
+    Args:
+        pipeline: Its training settings.
+        candidate: One of its own, or an earlier winner.
+        kept: Of the space.
     """
-    name = candidate.architecture.name
+    name, resampling = candidate.architecture.name, candidate.resampling.name
     options = {**keywords(name), **candidate.architecture.options}
-    drawn = (*OPTIONS, *OF_KIND[pipeline.kind], STRIDE)
-    training = pipeline.training_of(candidate)
+    training, more = pipeline.training_of(candidate), undrawn(pipeline, candidate)
     return {
         "architecture": name,
-        "resampling": candidate.resampling.name,
-        **{option: value for option, value in options.items() if option in drawn},
-        **{setting: getattr(training, setting) for setting in RANGES},
-        "batch_size": training.batch_size,
-        "label_smoothing": training.label_smoothing,
+        "resampling": resampling,
+        **{option: options[option] for option in drawn(pipeline) if option in options},
+        **{setting: getattr(training, setting) for setting in OF_TRAINING},
+        **{one: more.get(one) for one in kept if fits(one, name, resampling)},
     }
+
+
+def drawn(pipeline: Pipeline) -> tuple[str, ...]:
+    """Options of architectures that a search draws."""
+    return (*OPTIONS, *OF_KIND[pipeline.kind], STRIDE)
+
+
+def undrawn(pipeline: Pipeline, candidate: Candidate) -> dict[str, Any]:
+    """What a candidate sets that no search draws, `architecture.pooling` say."""
+    parts = {
+        "architecture": (candidate.architecture.options, drawn(pipeline)),
+        "resampling": (candidate.resampling.options, ()),
+        "training": (candidate.training, OF_TRAINING),
+    }
+    return {
+        f"{part}.{name}": value
+        for part, (given, apart) in parts.items()
+        for name, value in given.items()
+        if name not in apart
+    }
+
+
+def fits(name: str, architecture: str, resampling: str) -> bool:
+    """Whether what `undrawn` named is an option of this architecture or resampling strategy."""
+    part, _, option = name.partition(".")
+    if part == "architecture":
+        return option in keywords(architecture)
+    return part == "training" or option in _options(STRATEGIES[resampling])
+
+
+def _of(part: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    start = f"{part}."
+    return {name.removeprefix(start): v for name, v in more.items() if name.startswith(start)}
 
 
 def keywords(architecture: str) -> dict[str, Any]:
     """Options of an architecture and their defaults."""
-    parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
+    return _options(ARCHITECTURES[architecture])
+
+
+def _options(entry: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(entry).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 

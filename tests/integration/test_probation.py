@@ -24,11 +24,12 @@ from tasks.config import Pipeline
 from tasks.datasets import snapshots
 from tasks.probation import probe
 from tasks.promotions import open_promotions
-from tasks.references import Snapshot
+from tasks.references import Snapshot, Validated
 from tests.champions import CLASSES, PIPELINE, WORDS, pipeline_of, promoted
 from tests.command_line import home_in
 from tests.faults.promoting import Died
 from tests.registry import asked
+from tests.servers import receiver
 
 LEARNT_FROM, NOISE, WORSE = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
 WATCHED = {"nights": 4, "min_rows": 100}
@@ -150,6 +151,17 @@ def test_a_champion_worse_on_new_labels_is_demoted_also_by_a_process_that_dies_o
     assert found.difference.high < 0
     assert len(list(open_promotions(story.pipeline).ledger.follow())) == written
     assert look(story, date(2026, 3, 4), story.worse) is None  # who was gone back to is not judged
+
+
+def test_a_demotion_by_hand_reaches_the_team(story, monkeypatch):
+    said = Validated(accepted=True, reason="", clean=story.worse)
+    monkeypatch.setattr("flows.validating.check", lambda *_: said)
+    with receiver() as (port, heard):
+        monkeypatch.setenv("NOCTURNE_NOTIFY", f"json://127.0.0.1:{port}/")
+        found = probation.look_now(story.pipeline, WORSE)
+    (message,) = heard
+    assert message["title"] == "batches, probation 2026-03-03: v2 demoted, v1 serves again"
+    assert message["message"] == found.reason
 
 
 def test_the_demotion_is_told_with_its_numbers(story):

@@ -1,16 +1,13 @@
 """Who is told what, by a receiver on loopback that takes down every request."""
 
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from tasks.notify import _send, announce, worth_telling
 from tasks.references import Probed
 from tests.measured_night import night
-from tests.servers import free_port
+from tests.servers import free_port, receiver
 
 # apprise reads its mail plugin, which asks for a module that Python 3.13 drops
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -26,28 +23,6 @@ DEMOTED = Probed(
     of=7,
     reason="demoted by probation: 0.7 against 0.8",
 )
-
-
-@contextmanager
-def receiver(status=200):
-    """A server that keeps the bodies it is sent; yields its port and them."""
-    heard = []
-
-    class Takes(BaseHTTPRequestHandler):
-        def do_POST(self):
-            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *arguments):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Takes) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_port, heard
-        server.shutdown()
-        thread.join()
 
 
 def test_a_message_reaches_every_address():

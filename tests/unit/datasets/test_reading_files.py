@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tasks.datasets.columns import name_of, text_of
 from tasks.datasets.errors import DataError
 from tasks.datasets.files import read_csv, read_jsonl, read_parquet
 
@@ -82,6 +83,18 @@ def test_a_value_that_changes_type_between_lines_is_shown(jsonl):
 def test_a_line_cut_short_is_refused(jsonl):
     with pytest.raises(DataError, match="cannot be read"):
         jsonl('{"a": 1}\n{"a": ')
+
+
+def test_an_array_is_no_lines(jsonl):
+    with pytest.raises(DataError, match="is one JSON array; write one object a line"):
+        jsonl(' \n[{"a": 1}, {"a": 2}]\n')
+
+
+@pytest.mark.parametrize("read", [text_of, name_of])
+def test_text_of_another_encoding_is_called_so(csv, read):
+    table = csv("a,b\nGrün,x\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"column 'a' .* holds bytes that are no UTF-8; set `enc"):
+        read(table, "a")
 
 
 def test_lists_in_lines_are_lists(jsonl):

@@ -61,6 +61,47 @@ def test_a_pipelines_own_candidates_are_tried_as_they_are_whatever_their_values(
     assert asked.training_of(blend[0]) == asked.training
 
 
+def test_what_no_search_draws_stays_as_a_candidate_sets_it():
+    mine = [
+        {
+            "name": "mine",
+            "architecture": {
+                "name": "bidirectional_lstm",
+                "options": {"pooling": "last", "recurrent_dropout": 0.1, "units": 64},
+            },
+            "resampling": {"name": "capped_over", "options": {"cap": 5}},
+            "training": {"schedule": "constant", "batch_size": 7},
+        },
+        CANDIDATES[2],
+    ]
+    asked = pipeline(candidates=mine)
+    winner = Candidate(name="tuned", architecture="blend", training={"clip_norm": 2.0})
+    space = Space.of(asked, [winner], skewed=True)
+    firsts = [settings_of(asked, each, space.kept) for each in (*asked.candidates, winner)]
+    for given, (found, settings) in zip(
+        (*asked.candidates, winner), drawn(space, 3, first=firsts), strict=True
+    ):
+        assert settings in firsts
+        assert found.architecture.options == {
+            **settings_options(found), **given.architecture.options,
+        }  # fmt: skip
+        assert found.resampling == given.resampling
+        assert asked.training_of(found) == asked.training_of(given)
+    assert {*space.kept} == {
+        *("architecture.pooling", "architecture.recurrent_dropout", "resampling.cap"),
+        *("training.schedule", "training.clip_norm"),
+    }
+    for candidate, settings in drawn(space):
+        check(pipeline(candidates=[candidate.model_dump(mode="json")]))
+        assert settings_of(asked, candidate, space.kept) == settings
+
+
+def settings_options(candidate):
+    """Options that a search draws, as they were drawn."""
+    undrawn = ("pooling", "recurrent_dropout")
+    return {n: v for n, v in candidate.architecture.options.items() if n not in undrawn}
+
+
 def test_every_draw_is_a_candidate_that_its_architecture_takes():
     asked = pipeline()
     found = drawn(Space.of(asked, [], skewed=True))
