@@ -153,6 +153,8 @@ def test_a_champion_worse_on_new_labels_is_demoted_also_by_a_process_that_dies_o
     assert look(story, date(2026, 3, 4), story.worse) is None  # who was gone back to is not judged
 
 
+# apprise reads its mail plugin, which asks for a module that Python 3.13 drops
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_demotion_by_hand_reaches_the_team(story, monkeypatch):
     said = Validated(accepted=True, reason="", clean=story.worse)
     monkeypatch.setattr("flows.validating.check", lambda *_: said)
