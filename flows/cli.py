@@ -87,7 +87,8 @@ def init(
 
     `nocturne init reviews.csv --label stars --text body` for text;
     `nocturne init steps.parquet --sequence --id id --step step --labels labels.csv --label class`
-    for series with one step a row. What is not named is guessed, and the guess is said.
+    for series with one step a row; list columns, and rows with a column a step, are seen without.
+    What is not named is guessed, and so is how a CSV file is written; each guess is said.
     """
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.starting import begin

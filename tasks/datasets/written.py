@@ -6,6 +6,7 @@ import codecs
 import csv
 import itertools
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from tasks.datasets.guessing import Guess
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 QUOTED = re.compile(r'"[^"]*"')
 LEAST_NUMBERS = 3  # in a first line that is taken for a row
+LOOKED_AT = 64 << 20  # most bytes of a file
 
 
 def looked_at(path: Path, usual: str) -> tuple[dict[str, Any], list[Guess]]:
     """Options of the reader `csv` that differ from its defaults, and why they are set.
 
     Args:
-        path: Of the file; read whole.
+        path: Of the file.
         usual: Delimiter that the file's ending stands for.
     """
     options, guesses = {} if usual == "," else {"delimiter": usual}, []
@@ -29,7 +31,8 @@ def looked_at(path: Path, usual: str) -> tuple[dict[str, Any], list[Guess]]:
         options[option] = value
         guesses.append(Guess(f"{option} of {path.name}", shown, why))
 
-    encoding, text = _decoded(path.read_bytes())
+    with path.open("rb") as file:
+        encoding, text = _decoded(b"".join(file.readlines(LOOKED_AT)))
     if encoding != "utf8":
         guess("encoding", encoding, encoding, "the file is not UTF-8")
     first = text.lstrip("\ufeff").partition("\n")[0].rstrip("\r")
@@ -51,6 +54,8 @@ def _decoded(content: bytes) -> tuple[str, str]:
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", content.decode("utf-16", "replace")
+    with suppress(UnicodeDecodeError):
+        return "utf8", content.decode("utf8")
     text = content.decode("utf8", "replace")
     broken = text.count("\ufffd")
     if 2 * broken <= sum(letter > "\x7f" for letter in text):

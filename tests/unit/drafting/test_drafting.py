@@ -144,6 +144,12 @@ def test_how_a_file_is_written_is_seen(written, options, tmp_path):
     assert len(seen) == len(options)
 
 
+def test_a_utf8_file_that_was_mangled_before_is_no_other_encoding(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("label,body\na,x\ufffdy\n", "utf-8")
+    assert looked_at(path, ",") == ({}, [])
+
+
 def test_a_utf8_file_with_a_broken_byte_is_no_other_encoding(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b"label,body\n" + "a,größer schöner\nb,weiß\n".encode() * 9 + b"a,x\xe9y\n")
