@@ -226,6 +226,17 @@ class Evidence:
         """The metric of some predictions on all rows."""
         return statistics.value(self.metric, self._labels, predicted, len(self.classes))
 
+    def by_chance(self) -> float:
+        """The p-value of the challenger's metric, were its answers dealt to the rows at random."""
+        return statistics.by_chance(
+            self._labels,
+            answers(self.challenger),
+            classes=len(self.classes),
+            metric=self.metric,
+            samples=self.samples,
+            seed=self.seed,
+        )
+
     @cached_property
     def difference(self) -> statistics.Difference:
         """How much better the challenger is than the champion, on the classes both know."""

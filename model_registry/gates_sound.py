@@ -42,11 +42,23 @@ def not_collapsed(evidence: Evidence, *, share: float = 0.5) -> GateResult:
     return GateResult("not_collapsed", len(predicted) >= needed, said, numbers)
 
 
-def beats_majority(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
-    """Better than always answering the commonest class of the test rows."""
+def beats_majority(evidence: Evidence, *, margin: float = 0.0, level: float = 0.01) -> GateResult:
+    """Better than always answering the commonest class of the test rows, and than chance.
+
+    A constant answer has a poor macro-F1, which answers at random beat; so the challenger's own
+    answers, dealt to the rows at random, must do as well as it does with probability `level` at
+    most.
+    """
     commonest = np.bincount(evidence.labels, minlength=len(evidence.classes)).argmax()
     constant = np.full(len(evidence.labels), commonest, np.int64)
-    return _above("beats_majority", "the majority baseline", evidence, constant, margin)
+    above = _above("beats_majority", "the majority baseline", evidence, constant, margin)
+    if not above.passed:
+        return above
+    p = evidence.by_chance()
+    said = f"{above.sentence}; by chance as much with p = {p:.3f}, at most {level:g} is allowed"
+    if p > level:
+        said += ": nothing shows that there is something to learn"
+    return GateResult(above.gate, p <= level, said, {**above.numbers, "p": p, "level": level})
 
 
 def beats_floor(evidence: Evidence, *, margin: float = 0.0) -> GateResult:

@@ -201,6 +201,35 @@ def paired_difference(
     return Difference(metric, len(labels), one, two, one - two, float(low), float(high), error)
 
 
+def by_chance(
+    labels: Labels, predicted: Labels, *, classes: int, metric: str, samples: int, seed: int = 0
+) -> float:
+    """How probable the metric is, or a better one, for the same answers in random order.
+
+    Tables of counts with the margins of the real one are drawn, as permuting the rows would
+    draw them (Patefield 1981, https://doi.org/10.2307/2346669).
+
+    Args:
+        labels: `(rows,)` class indices.
+        predicted: `(rows,)` class indices.
+        classes: How many there are.
+        metric: Entry of `METRICS`.
+        samples: Tables drawn; the smallest value is `1 / (samples + 1)`.
+        seed: Of the drawing.
+    """
+    from scipy.stats import random_table
+
+    margins = (np.bincount(each, minlength=classes) for each in (labels, predicted))
+    tables, rng = random_table(*margins), np.random.default_rng(seed)
+    reached, step = 0, max(1, CELLS_AT_ONCE // classes**2)
+    ours = value(metric, labels, predicted, classes)
+    for start in range(0, samples, step):
+        drawn = tables.rvs(min(step, samples - start), random_state=rng)
+        values = METRICS[metric](np.pad(drawn, ((0, 0), (0, 0), (0, 1))))
+        reached += int((values >= ours - 1e-12).sum())
+    return (1 + reached) / (1 + samples)
+
+
 Draw = Callable[[Pairs, int, np.random.Generator], tuple[Counts, Counts]]
 
 

@@ -173,6 +173,23 @@ def test_the_floor_that_won_is_not_compared_with_itself():
     assert "is the challenger" in result.sentence
 
 
+@pytest.mark.parametrize("rows", [52, 120, 600])
+def test_answers_at_random_beat_a_constant_one_and_are_no_model(rows):
+    let = [
+        GATES["beats_majority"](evidence(rows, right=0.0, challenger=at_random(rows, seed)))
+        for seed in range(60)
+    ]
+    assert sum("> " in result.sentence for result in let) > 40
+    assert sum(result.passed for result in let) <= 3
+    refused = next(result for result in let if "; by chance" in result.sentence)
+    assert "nothing shows that there is something to learn" in refused.sentence
+    assert GATES["beats_majority"](evidence(rows, right=0.6)).passed
+
+
+def at_random(rows, seed):
+    return np.random.default_rng(1_000 + seed).dirichlet(np.ones(len(CLASSES)), rows)
+
+
 def test_a_perfect_floor_is_matched_not_beaten():
     assert GATES["beats_floor"](evidence(right=1.0, floor=1.0)).passed
     assert not GATES["beats_floor"](evidence(right=0.99, floor=1.0)).passed
