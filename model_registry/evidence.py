@@ -237,6 +237,18 @@ class Evidence:
             seed=self.seed,
         )
 
+    def standard_error(self, other: NDArray[np.int64]) -> float:
+        """Of the difference between the challenger's metric and that of other predictions."""
+        return statistics.paired_difference(
+            self._labels,
+            answers(self.challenger),
+            other,
+            classes=len(self.classes),
+            metric=self.metric,
+            samples=self.samples,
+            seed=self.seed,
+        ).error
+
     @cached_property
     def difference(self) -> statistics.Difference:
         """How much better the challenger is than the champion, on the classes both know."""

@@ -62,20 +62,23 @@ def beats_majority(evidence: Evidence, *, margin: float = 0.0, level: float = 0.
 
 
 def beats_floor(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
-    """Better than the averaged-embedding candidate, where the challenger is not that one.
+    """Better than the averaged-embedding candidate, or as good as far as these rows can tell.
 
-    Where both answer every row right there is nothing better, and the challenger passes.
+    As good is what falls short by no more than the standard error of the paired difference: which
+    of the two is better was decided on other rows, and few test rows cannot contradict it.
     """
     if evidence.challenger_is_floor:
         return waved("beats_floor", "the averaged-embedding floor is the challenger")
     if evidence.floor is None:
         return waved("beats_floor", "no averaged-embedding floor was trained tonight")
     floor = answers(evidence.floor)
-    if evidence.value(floor) == evidence.value(answers(evidence.challenger)) == 1:
-        return waved(
-            "beats_floor", f"{evidence.metric} 1.0000, as the averaged-embedding floor: the most"
-        )
-    return _above("beats_floor", "the averaged-embedding floor", evidence, floor, margin)
+    above = _above("beats_floor", "the averaged-embedding floor", evidence, floor, margin)
+    if above.passed:
+        return above
+    error = evidence.standard_error(floor)
+    passed = above.numbers["challenger"] + error >= above.numbers["other"] + margin
+    said = f"{above.sentence}; {'within' if passed else 'beyond'} the standard error, {error:.4f}"
+    return GateResult(above.gate, passed, said, {**above.numbers, "standard_error": error})
 
 
 def calibrated(evidence: Evidence, *, most: float = 0.5, margin: float = 0.02) -> GateResult:
