@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.accuracy import DATASETS, draft, interval, lines_of, rounded
+from benchmarks.accuracy import DATASETS, RESULTS, draft, interval, lines_of, rounded
 from benchmarks.pages import fill
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).with_name("ACCURACY.md")
 SETS = ("trec", "tweeteval_emotion", "japanese_vowels")
 WHOLE = "as drafted"
+NIGHTLY = "the mean of four fold models, as nights have it"
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,29 @@ def job_of(drafted: dict[str, Any], part: Part, seed: int, *, name: str, home: P
     return job.model_copy(update=apart)
 
 
+def nightly() -> list[dict[str, Any]]:
+    """The blend of the nights that `benchmarks.accuracy` ran, as if it were one more change."""
+    return [
+        {
+            "dataset": night["dataset"],
+            "part": NIGHTLY,
+            "seed": night["seed"],
+            "test": night["candidates"]["blend"],
+        }
+        for night in lines_of(RESULTS)
+    ]
+
+
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: the draft's own scores, then each change's difference, in points."""
+    results = [*results, *nightly()]
     names = [name for name in SETS if any(each["dataset"] == name for each in results)]
     heads = [f"{name} ({DATASETS[name].metric})" for name in names]
     lines = ["| change | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for part in PARTS:
-        cells = [_cell(results, name, part.title) for name in names]
+    for title in (*(part.title for part in PARTS), NIGHTLY):
+        cells = [_cell(results, name, title) for name in names]
         if any(cells):
-            lines.append(f"| {part.title} | " + " | ".join(cell or "–" for cell in cells) + " |")
+            lines.append(f"| {title} | " + " | ".join(cell or "–" for cell in cells) + " |")
     return "\n".join(lines)
 
 

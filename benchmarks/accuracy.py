@@ -28,6 +28,7 @@ from benchmarks.linear_models import linear_models
 from benchmarks.pages import fill
 
 PAGE = Path(__file__).with_name("ACCURACY.md")
+RESULTS = PAGE.with_name("accuracy.jsonl")
 FASTTEXT = PAGE.with_name("fasttext.jsonl")  # what `benchmarks.fasttext_models` found
 
 
@@ -254,7 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=list(DATASETS), default=list(DATASETS))
-    parser.add_argument("--out", type=Path, default=PAGE.with_name("accuracy.jsonl"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument(
         "--again", action="store_true", help="forget what --only names, and run it anew"
     )
