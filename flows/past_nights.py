@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.storage import Storage
 from model_registry import signing
+from model_registry.words import counted
 from tasks.config import ConfigError, Pipeline
-from tasks.references import Prepared
+from tasks.references import Prepared, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +122,7 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
 
     storage = LocalStorage(folder.parent / "store")
     with _turn:
-        snapshot = take_in(pipeline, day, storage)
+        snapshot = usable(pipeline, take_in(pipeline, day, storage), storage)
         prepared = prepared_in(folder / "prepared", pipeline, snapshot, storage)
     metric = pipeline.evaluation.metric
     sound = [each for each in train.fn(pipeline, prepared) if not each.failed]
@@ -141,6 +143,28 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
         "bundle": str(bundle),
         "prepared": prepared.model_dump(mode="json"),
     }
+
+
+def usable(pipeline: Pipeline, snapshot: Snapshot, storage: Storage) -> Snapshot:
+    """The rows that have a label, an input and a time; a night would quarantine the others.
+
+    Raises:
+        DataError: a snapshot that is not what its digest says.
+        StorageError: a store that refuses or does not answer.
+    """
+    from tasks.datasets import snapshots
+    from tasks.validate import snapshot_of
+
+    frame = snapshots.load(snapshot, storage)
+    rows = _complete(frame)
+    if left := len(frame) - len(rows):
+        logger.info("backtest: %s with a gap left out", counted(left, "row"))
+    return snapshot_of(rows, snapshot, pipeline.name, storage)
+
+
+def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+    needed = [name for name in ("label", "text", "series", "time") if name in frame]
+    return frame.dropna(subset=needed).reset_index(drop=True)
 
 
 def _write(path: Path, facts: Mapping[str, Any]) -> None:
@@ -180,6 +204,7 @@ def score_nights(pipeline: Pipeline, nights: Sequence[PastNight]) -> Scored:
     Raises:
         ConfigError: rows without a time: there is no past to replay.
     """
+    from infra.native import without_chatter
     from infra.settings import Settings
     from tasks.inference.assembly import read_rows
     from tasks.inference.classifier import SequenceClassifier
@@ -190,10 +215,12 @@ def score_nights(pipeline: Pipeline, nights: Sequence[PastNight]) -> Scored:
     known = sorted({*nights[-1].prepared.classes, *(c for rows in later for c in rows["label"])})
     classes = [*(night.prepared.classes for night in nights), tuple(known)]
     key = signing.public_key_of(Settings().signing_key)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each model is traced, as it must be
     tests: dict[tuple[int, int], Answers] = {}
     live: dict[tuple[int, int], Answers] = {}
     for model, night in enumerate(nights):
-        loaded = SequenceClassifier.load(Path(night.bundle), public_key=key)
+        with without_chatter():
+            loaded = SequenceClassifier.load(Path(night.bundle), public_key=key)
         for at in range(model, len(nights)):
             for found, rows, wanted in ((tests, frames, at), (live, later, len(nights))):
                 said = loaded.predict_proba(rows[at])
@@ -218,13 +245,13 @@ def _later(pipeline: Pipeline, days: Sequence[date]) -> Iterator[pd.DataFrame]:
     from tasks.datasets.duplicates import without_duplicates
 
     last = days[-1] + timedelta(days=1)
-    frame, _ = without_duplicates(read(pipeline, last))
+    frame, _ = without_duplicates(_complete(read(pipeline, last)))
     if "time" not in frame:
         raise ConfigError("columns.time: a backtest needs it to know which rows came when")
     for begin, end in zip(days, [*days[1:], last], strict=True):
         after = frame["time"] > pd.Timestamp(end_of(begin))
         until = frame["time"] <= pd.Timestamp(end_of(end))
-        yield frame[after & until & frame["label"].notna()].reset_index(drop=True)
+        yield frame[after & until].reset_index(drop=True)
 
 
 def _indices(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:

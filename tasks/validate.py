@@ -78,7 +78,7 @@ def judge(
     clean = None
     if report.accepted:
         rows = frame.drop(index=report.bad_rows.index).reset_index(drop=True)
-        clean = _clean(rows, snapshot, pipeline.name, storage)
+        clean = snapshot_of(rows, snapshot, pipeline.name, storage)
         note = _note(rows, len(frame), clean, logical_date)
         storage.put(f"{_notes(pipeline.name)}{logical_date.isoformat()}.json", note)
     return Validated(
@@ -138,9 +138,10 @@ def _quarantine(
     return key
 
 
-def _clean(
+def snapshot_of(
     rows: pd.DataFrame, snapshot: Snapshot, pipeline_name: str, storage: Storage
 ) -> Snapshot:
+    """Some of a snapshot's rows as a snapshot again; the same one where they are all."""
     from tasks.datasets import snapshots
 
     if len(rows) == snapshot.rows:

@@ -8,8 +8,11 @@ import pytest
 
 from flows.backtest import NEVER, never, nights_between, replay, summary, with_policy
 from flows.backtesting import draw
-from flows.past_nights import Scored
+from flows.past_nights import Scored, usable
+from infra.local import LocalStorage
 from tasks.config import ConfigError, Pipeline
+from tasks.datasets import snapshots
+from tasks.datasets.intake import take_in
 
 CLASSES = ("no", "yes")
 PIPELINE = Pipeline.model_validate(
@@ -125,3 +128,18 @@ def test_the_plot_is_a_picture_of_every_policy(tmp_path):
     path = tmp_path / "deep" / "plot.png"
     draw({"own": replay(PIPELINE, nights), NEVER: never(PIPELINE, nights)}, "accuracy", path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_that_a_night_would_quarantine_for_a_gap_are_left_out(tmp_path):
+    lines = ["topic,text,created_at", "a,one,2026-01-01", ",two,2026-01-01", "b,,2026-01-02"]
+    (tmp_path / "rows.csv").write_text("\n".join([*lines, "b,four,2026-01-02", "a,five,"]))
+    reader = {"name": "csv", "options": {"path": str(tmp_path / "rows.csv")}}
+    pipeline = PIPELINE.model_validate(
+        PIPELINE.model_dump(mode="json") | {"source": {"reader": reader}}
+    )
+    storage = LocalStorage(tmp_path / "store")
+    whole = take_in(pipeline, date(2026, 1, 3), storage)
+    left = usable(pipeline, whole, storage)
+    assert (whole.rows, left.rows) == (5, 2)
+    assert snapshots.load(left, storage)["text"].tolist() == ["one", "four"]
+    assert usable(pipeline, left, storage) == left
