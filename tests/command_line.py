@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from tests.prefect_database import with_empty_database
+
 ROOT = Path(__file__).parents[1]
 
 SMALL_PIPELINE = {
@@ -125,3 +127,9 @@ class Home:
 def home_in(path: Path, **variables: str) -> Home:
     """A home whose places are all below `path`, unless a variable says otherwise."""
     return Home(path, {"NOCTURNE_HOME": str(path / ".nocturne"), **variables})
+
+
+def night_home_in(path: Path, **variables: str) -> Home:
+    """The same, but a first night finds an empty database of Prefect there already."""
+    with_empty_database(path / ".nocturne" / "prefect")
+    return home_in(path, **variables)

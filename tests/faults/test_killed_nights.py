@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
-from tests.command_line import ROOT, home_in
+from tests.command_line import ROOT, night_home_in
 from tests.faults.invariants import violations
 from tests.faults.nights import TINY, Night, as_if_nothing_had_happened, ended, opened, query, stops
 from tests.servers import free_port
@@ -35,7 +35,7 @@ KEPT = ("ingest", "validate", "prepare", "train.floor", "train.words", "champion
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    home = home_in(tmp_path_factory.mktemp("killed"))
+    home = night_home_in(tmp_path_factory.mktemp("killed"))
     return Night(home, home.write(TINY))
 
 
@@ -181,7 +181,7 @@ def test_sigterm_in_training_leaves_a_night_that_can_be_resumed(place, lived):
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    home = home_in(tmp_path_factory.mktemp("swept"))
+    home = night_home_in(tmp_path_factory.mktemp("swept"))
     return Night(home, home.write(TINY))
 
 

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests import servers
-from tests.command_line import home_in
+from tests.command_line import night_home_in
 from tests.faults.invariants import violations
 from tests.faults.nights import TINY, Night, as_if_nothing_had_happened, ended, opened, stops
 
@@ -44,7 +44,7 @@ def goes_on_after(night, point, fault):
 
 def test_a_server_that_is_killed_and_one_that_hangs_in_a_night(tmp_path):
     port = servers.free_port()
-    home = home_in(tmp_path, NOCTURNE_MLFLOW_URL=f"http://127.0.0.1:{port}")
+    home = night_home_in(tmp_path, NOCTURNE_MLFLOW_URL=f"http://127.0.0.1:{port}")
     night = Night(home, home.write(TINY))
     with mlflow(night, port) as server:
         killed, took = goes_on_after(
@@ -75,7 +75,7 @@ def away(night, run, took):
 
 @pytest.mark.parametrize("seconds", [5, 60])
 def test_a_store_that_is_locked_in_a_night(tmp_path, seconds):
-    home = home_in(tmp_path)
+    home = night_home_in(tmp_path)
     night = Night(home, home.write(TINY))
     night.place.mkdir()
     database = night.place / "mlflow.db"

@@ -18,7 +18,7 @@ from infra.local import LocalStorage
 from tasks import nights
 from tasks.lease import LeaseLost, holding
 from tasks.references import Night as Record
-from tests.command_line import ROOT, home_in
+from tests.command_line import ROOT, night_home_in
 from tests.faults.invariants import violations
 from tests.faults.nights import TINY, Night, ended, opened, stops
 from tests.faults.promoting import Place, Points, asked, quick_disk
@@ -148,7 +148,7 @@ def promoted_beside_another(night):
 
 @pytest.mark.slow
 def test_a_night_that_slept_through_the_next_one_cannot_promote(tmp_path):
-    home = home_in(tmp_path)
+    home = night_home_in(tmp_path)
     first = Night(home, home.write(TINY))
     promoted_beside_another(first)
     asleep = first.on("2026-03-02")

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.command_line import SMALL_PIPELINE, home_in
+from tests.command_line import SMALL_PIPELINE, night_home_in
 
 TUNED = {
     **SMALL_PIPELINE,
@@ -25,7 +25,7 @@ TUNED = {
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
-    home = home_in(tmp_path_factory.mktemp("tuned"))
+    home = night_home_in(tmp_path_factory.mktemp("tuned"))
     conf = home.write(TUNED)
     answer = home.nocturne("retrain", conf, "--date", "2026-03-01", "--json")
     assert answer.code == 0, answer.out + answer.err

@@ -26,7 +26,7 @@ from tasks.probation import probe
 from tasks.promotions import open_promotions
 from tasks.references import Snapshot, Validated
 from tests.champions import CLASSES, PIPELINE, WORDS, pipeline_of, promoted
-from tests.command_line import home_in
+from tests.command_line import night_home_in
 from tests.faults.promoting import Died
 from tests.registry import asked
 from tests.servers import receiver
@@ -203,7 +203,7 @@ def test_switched_off_nobody_is_watched(story):
 def test_a_whole_night_demotes_first_and_then_judges_against_who_serves_again(
     tmp_path, empty_store, monkeypatch
 ):
-    home = home_in(tmp_path)
+    home = night_home_in(tmp_path)
     (tmp_path / ".nocturne").mkdir()
     shutil.copy(empty_store, tmp_path / ".nocturne" / "mlflow.db")
     for name, value in home.variables.items():

@@ -24,6 +24,7 @@ from tasks import reference_rows
 from tests import live_days
 from tests.command_line import home_in
 from tests.faults.nights import TINY
+from tests.prefect_database import with_empty_database
 from tests.servers import free_port, running, stop
 
 
@@ -35,7 +36,7 @@ def team(tmp_path_factory, empty_store):
     ports = [free_port() for _ in range(3)]
     prefect, mlflow, s3 = (f"http://127.0.0.1:{port}" for port in ports)
     environment = dict(os.environ) | {
-        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_HOME": str(with_empty_database(folder / "prefect")),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

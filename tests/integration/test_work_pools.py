@@ -16,6 +16,7 @@ import yaml
 
 from tests.command_line import ROOT, home_in
 from tests.faults.nights import TINY
+from tests.prefect_database import with_empty_database
 from tests.servers import free_port, running, stop
 
 ACCOUNT = "night:watch-word"
@@ -52,7 +53,7 @@ def team(tmp_path_factory, empty_store):
         NOCTURNE_NIGHTS="5",
         PREFECT_API_URL=url,
         PREFECT_API_AUTH_STRING=ACCOUNT,
-        PREFECT_HOME=str(folder / "prefect"),
+        PREFECT_HOME=str(with_empty_database(folder / "prefect")),
     )
     server = home.environment | {
         "PREFECT_SERVER_API_AUTH_STRING": ACCOUNT,

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.command_line import home_in
+from tests.command_line import night_home_in
 
 PLACE = os.environ.get("NOCTURNE_REAL_DATA")
 pytestmark = pytest.mark.skipif(
@@ -45,7 +45,7 @@ SOURCES = (speakers, questions)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """One for all of them: the databases of a home are made but once."""
-    return home_in(tmp_path_factory.mktemp("real"))
+    return night_home_in(tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture(scope="module")
