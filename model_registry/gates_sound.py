@@ -61,24 +61,31 @@ def beats_majority(evidence: Evidence, *, margin: float = 0.0, level: float = 0.
     return GateResult(above.gate, p <= level, said, {**above.numbers, "p": p, "level": level})
 
 
-def beats_floor(evidence: Evidence, *, margin: float = 0.0) -> GateResult:
-    """Better than the averaged-embedding candidate, or as good as far as these rows can tell.
+def beats_floor(evidence: Evidence, *, margin: float = 0.0, errors: float = 0.0) -> GateResult:
+    """Better than the averaged-embedding candidate, where the challenger is not that one.
 
-    As good is what falls short by no more than the standard error of the paired difference: which
-    of the two is better was decided on other rows, and few test rows cannot contradict it.
+    Where both answer every row right there is nothing better, and the challenger passes. With
+    `errors` it also passes where it falls short by at most so many standard errors of the paired
+    difference: on easy texts, the floor may be as good, and few rows cannot tell.
     """
     if evidence.challenger_is_floor:
         return waved("beats_floor", "the averaged-embedding floor is the challenger")
     if evidence.floor is None:
         return waved("beats_floor", "no averaged-embedding floor was trained tonight")
     floor = answers(evidence.floor)
+    ours, theirs = evidence.value(answers(evidence.challenger)), evidence.value(floor)
+    if ours == theirs == 1:
+        said = f"{evidence.metric} 1.0000, as the averaged-embedding floor: the most"
+        return waved("beats_floor", said)
     above = _above("beats_floor", "the averaged-embedding floor", evidence, floor, margin)
     if above.passed:
         return above
     error = evidence.standard_error(floor)
-    passed = above.numbers["challenger"] + error >= above.numbers["other"] + margin
-    said = f"{above.sentence}; {'within' if passed else 'beyond'} the standard error, {error:.4f}"
-    return GateResult(above.gate, passed, said, {**above.numbers, "standard_error": error})
+    short = f"short by {theirs + margin - ours:.4f}, the standard error is {error:.4f}"
+    said = f"{above.sentence}; {short}, {errors:g} of it allowed"
+    passed = errors > 0 and ours + errors * error >= theirs + margin
+    numbers = {**above.numbers, "standard_error": error, "errors": errors}
+    return GateResult(above.gate, passed, said, numbers)
 
 
 def calibrated(evidence: Evidence, *, most: float = 0.5, margin: float = 0.02) -> GateResult:

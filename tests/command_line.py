@@ -95,6 +95,18 @@ class Home:
         assert result.returncode == 0, result.stderr
         return [Answer(*told) for told in json.loads(result.stdout)]
 
+    def started(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+        """Run the command and do not wait; `tests.servers.stop` ends it."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows.cli", *arguments],
+                cwd=self.path,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
     def _python(
         self, *arguments: str, timeout_seconds: float = 1_500
     ) -> subprocess.CompletedProcess[str]:

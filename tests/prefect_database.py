@@ -29,6 +29,7 @@ def empty_prefect_database():
             kept = {key: v for key, v in os.environ.items() if not key.startswith("PREFECT_")}
             subprocess.run(command, env=kept | own, check=True, capture_output=True)
             (new / NAME).replace(made)
+            shutil.rmtree(new)
     return made
 
 

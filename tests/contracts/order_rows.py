@@ -20,3 +20,11 @@ def order_rows(count, seed=0, shortest=1, longest=20):
         rows.append(row)
     names = np.array([f"row-{seed}-{number}" for number in range(count)])
     return Examples(Ragged.of(rows), labels, names)
+
+
+def splits_in(home, train=90, validation=30, test=20):
+    """Train, validation and test rows, as `prepare` leaves them in its folder."""
+    splits = {"train": train, "validation": validation, "test": test}
+    for number, (split, rows) in enumerate(splits.items()):
+        order_rows(rows, seed=number).save(home / split)
+    return home

@@ -25,7 +25,7 @@ from tasks.config import Training
 from tasks.evaluation.calibration import temperature
 from tasks.ragged import Examples
 from tests.command_line import ROOT
-from tests.contracts.order_rows import CLASSES, SPEC, order_rows
+from tests.contracts.order_rows import CLASSES, SPEC, splits_in
 
 BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
 UNCALIBRATED = BRIEF.model_copy(update={"calibrate": False})
@@ -37,11 +37,7 @@ LSTM = {"name": "stacked_lstm", "options": {"units": 4, "layers": 1, "embedding"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Encoded rows as `prepare` leaves them."""
-    home = tmp_path_factory.mktemp("prepared")
-    for number, (split, rows) in enumerate({"train": 90, "validation": 30, "test": 20}.items()):
-        order_rows(rows, seed=number).save(home / split)
-    return home
+    return splits_in(tmp_path_factory.mktemp("prepared"))
 
 
 def job(prepared, out, name, **given):

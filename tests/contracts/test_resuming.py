@@ -20,7 +20,7 @@ from tasks.sequences.bucketing import bucket_length, bucketed
 from tasks.training.epochs import epochs_kept
 from tasks.training.fit import fit
 from tasks.training.vectors import moving
-from tests.contracts.order_rows import CLASSES, SPEC, order_rows
+from tests.contracts.order_rows import CLASSES, SPEC, order_rows, splits_in
 from tests.contracts.test_candidate_processes import PARENT, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -150,10 +150,7 @@ def job(prepared, out, **given):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    home = tmp_path_factory.mktemp("prepared")
-    for number, (split, rows) in enumerate({"train": 90, "validation": 30, "test": 20}.items()):
-        order_rows(rows, seed=number).save(home / split)
-    return home
+    return splits_in(tmp_path_factory.mktemp("prepared"))
 
 
 def test_a_candidate_killed_in_its_second_fold_loses_neither_folds_nor_epochs(prepared, tmp_path):

@@ -16,7 +16,7 @@ from tasks.ragged import Examples, InputSpec
 from tasks.references import Prepared
 from tasks.sequences.preprocessor import fit_preprocessor
 from tasks.train import NothingTrained, jobs_of, train
-from tests.contracts.order_rows import CLASSES, order_rows
+from tests.contracts.order_rows import CLASSES, splits_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -24,9 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture
 def prepared(tmp_path):
     """What `prepare` leaves, with toy rows."""
-    home = tmp_path / "toy" / "prepared" / "key"
-    for number, (split, rows) in enumerate({"train": 30, "validation": 10, "test": 5}.items()):
-        order_rows(rows, seed=number).save(home / split)
+    home = splits_in(tmp_path / "toy" / "prepared" / "key", train=30, validation=10, test=5)
     words = pd.DataFrame(
         {"text": ["the cat sat on every warm mat", "the dog ran off with no hat"] * 4}
     )

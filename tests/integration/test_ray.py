@@ -23,7 +23,7 @@ from tasks.questions import TRAINING, code
 from tasks.references import Trained
 from tasks.replaying import same_weights
 from tests.command_line import SMALL_PIPELINE, home_in
-from tests.contracts.order_rows import CLASSES, SPEC, order_rows
+from tests.contracts.order_rows import CLASSES, SPEC, splits_in
 from tests.ray_cluster import members, ray_cluster
 from tests.servers import free_port
 
@@ -84,10 +84,7 @@ def heard(process):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    home = tmp_path_factory.mktemp("prepared")
-    for number, (split, rows) in enumerate({"train": 90, "validation": 30, "test": 20}.items()):
-        order_rows(rows, seed=number).save(home / split)
-    return home
+    return splits_in(tmp_path_factory.mktemp("prepared"))
 
 
 def job(prepared, out, **given):

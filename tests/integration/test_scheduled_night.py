@@ -6,8 +6,6 @@ With the wrong library versions a cron schedule silently never fires; only this 
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -84,15 +82,7 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
         monitoring={"alarm_after": {"k": 1, "of": 1}, "min_rows": 20},
     )
     log = team.path / "schedule.log"
-    with log.open("ab") as output:
-        served = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "schedule", conf],
-            cwd=team.path,
-            env=team.environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    served = team.started("schedule", conf, log=log)
     try:
         run = _first_run(team, served, log)
     finally:

@@ -223,15 +223,7 @@ def test_runs_in_containers_get_the_image_and_the_places_of_who_deploys(team, de
 def test_a_schedule_leaves_to_the_pool_what_is_the_pool_s(team, deployed):
     """It would take its runs, and pause it when it ends."""
     log = team.path / "schedule.log"
-    with log.open("ab") as output:
-        schedule = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "schedule", "all"],
-            cwd=team.path,
-            env=team.environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    schedule = team.started("schedule", "all", log=log)
     try:
         deadline = time.monotonic() + 300
         while log.read_text().count("left to the workers of pool boxes") < 2:
