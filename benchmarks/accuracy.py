@@ -67,6 +67,13 @@ DATASETS = {
         tweets=True,
     ),
     "trec": Dataset((*TEXT, *OFFICIAL), "accuracy", (0.863, 0.847), "RNN .888, CNN .912–.918"),
+    "trec_fine": Dataset(
+        ("--label", "label_fine", *TEXT[2:], *OFFICIAL),
+        "accuracy",
+        (0.0, 0.0),
+        "none authoritative",
+        folder="trec",
+    ),
     "airline_tweets": Dataset(
         (*TEXT,), "accuracy", (0.807, 0.749), "none authoritative", tweets=True
     ),

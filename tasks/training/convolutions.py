@@ -3,8 +3,8 @@
 After MiniRocket (Dempster, Schmidt and Webb 2021, https://arxiv.org/abs/2012.08791): kernels of
 nine steps, three of which weigh 2 and six -1, at several dilations; for how much of a series a
 kernel's answer lies above levels taken from the train rows; a linear model on these shares. Here
-the shares are of real steps only, and the linear model is a penalised logistic regression, so that
-its probabilities can be averaged with those of other members.
+the shares are of real steps only, and the scores of the linear model, a ridge as theirs, are made
+probabilities, so that they can be averaged with those of other members.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
-from tasks.training.regression import solved
+from tasks.training.one_vs_rest import solved
 from tasks.training.vectors import layers_of
 
-STRENGTHS = (0.01, 0.1, 1.0)  # inverse of the penalty; the validation rows choose
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse of the penalty; the validation rows choose
 MOST_ROWS = 20_000  # that are solved for; more of them change little and cost memory
 ROWS_A_BATCH, LEVELLED_ROWS = 256, 1_024
 BAND = 0.02  # width of a level's band, in standard deviations of the kernel's answers
@@ -70,10 +70,17 @@ def solve(
         weights,
         (told - center) / scale,
         validation.labels,
+        estimator=_ridge,
         strengths=STRENGTHS,
         classes=layers["solved"].units,
     )
     layers["solved"].set_weights([(found / scale).T, bias - found @ (center / scale)])
+
+
+def _ridge(strength: float) -> Any:
+    from sklearn.linear_model import RidgeClassifier
+
+    return RidgeClassifier(1 / strength)
 
 
 def _kernels(shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.float32]:
