@@ -75,6 +75,9 @@ class Trained(Reference):
     validation: dict[str, float] = Field(default_factory=dict, description="Metrics by name.")
     test: dict[str, float] = Field(default_factory=dict, description="Metrics by name.")
     folds: tuple[dict[str, float], ...] = Field((), description="Validation metrics a fold.")
+    out_of_fold: dict[str, float] = Field(
+        default_factory=dict, description="Metrics on all rows that folds held out, together."
+    )
     class_counts: dict[str, tuple[int, int]] = Field(
         default_factory=dict, description="Class to train rows before and after resampling."
     )

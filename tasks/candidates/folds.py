@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,8 @@ def folds(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Train and held-out rows of each fold, stratified, and by group where there are groups.
 
+    A class with fewer rows than folds is held out in as many folds as it has rows.
+
     Args:
         labels: `(rows,)` class of each train row.
         groups: `(rows,)` group of each row; rows of a group are held out together.
@@ -24,20 +27,23 @@ def folds(
         seed: Of the shuffling.
 
     Raises:
-        ConfigError: a class with fewer rows or groups than folds, so that a fold would miss it.
+        ConfigError: no class with as many rows or groups as folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     units, what = (labels, "rows") if groups is None else (_first(labels, groups), "groups")
-    smallest = int(np.unique(units, return_counts=True)[1].min(initial=len(units)))
-    if smallest < count:
+    largest = int(np.bincount(units).max(initial=0))
+    if largest < count:
         raise ConfigError(
-            f"folds: {count} folds need {count} {what} of every class, the smallest has "
-            f"{smallest}; use fewer folds or 0"
+            f"folds: {count} folds need a class with {count} {what}, the largest has "
+            f"{largest}; use fewer folds or 0"
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(count, shuffle=True, random_state=seed)
-    for kept, held in splitter.split(np.zeros(len(labels)), labels, groups):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        parts = list(splitter.split(np.zeros(len(labels)), labels, groups))
+    for kept, held in parts:
         yield kept.astype(np.int64), held.astype(np.int64)
 
 

@@ -136,10 +136,12 @@ def _written(
         given["test"] = answers(model, test)
     for split, found in given.items():
         write(out / f"{split}_probabilities.npy", partial(np.save, arr=found))
+    apart = given.get("out_of_fold")
     return Trained(
         name=job.name,
         directory=str(out),
         validation=score(validation.labels, given["validation"]),
+        out_of_fold={} if apart is None else score(_held_out(job)[0].labels, apart),
         test=score(test.labels, given["test"]) if len(test) else {},
         folds=folds,
         class_counts=counts,

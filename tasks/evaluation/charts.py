@@ -128,7 +128,7 @@ def comparison(scored: Sequence[Scored], champion: Measured | None, metric: str)
     own = f"{best.validation[metric].value:.3f}"
     alt = f"Challenger: {best.name}, {spoken(metric)} {own} on validation rows."
     if f"{best.chosen_by:.3f}" != own:
-        alt = f"{alt[:-1]}; chosen by {best.chosen_by:.3f}, the mean over its folds."
+        alt = f"{alt[:-1]}; chosen by {best.chosen_by:.3f}, on all rows its folds held out."
     height = min(1.5 + 0.55 * len(scored), 12)
     return picture("candidates", "Candidates compared", alt, (PAGE, height), paint)
 

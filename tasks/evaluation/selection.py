@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from tasks.references import Prepared, Trained
 
@@ -13,8 +12,10 @@ def ranking(
 ) -> list[tuple[Trained, float]]:
     """The usable candidates, best first, with the value that ranked them.
 
-    That value is the mean over folds where a candidate has folds, else the one on the
-    validation rows. Those that are less than one row's answer below the best count as its
+    That value is the one on all rows that folds held out, where a candidate has folds: a mean over
+    folds would have macro-F1 of a rare class from folds with a row or none of it (Forman and
+    Scholz 2010, https://doi.org/10.1145/1882471.1882479). Else it is the one on the validation
+    rows. Those that are less than one row's answer below the best count as its
     equals: of them the one that is least surprised (log loss), then the smaller one.
 
     Args:
@@ -25,17 +26,16 @@ def ranking(
     """
 
     def value(candidate: Trained) -> float:
-        if candidate.folds:
-            return fmean(fold[metric] for fold in candidate.folds)
-        return validation[candidate.name]
+        return candidate.out_of_fold.get(metric, validation[candidate.name])
 
     def surprise(candidate: Trained) -> float:
-        told = candidate.folds or (candidate.validation,)
-        return fmean(each.get("log_loss", 0.0) for each in told)
+        return (candidate.out_of_fold or candidate.validation).get("log_loss", 0.0)
 
     usable = [(each, value(each)) for each in candidates if each.name in validation]
     judged = (
-        prepared.train_rows if any(each.folds for each, _ in usable) else prepared.validation_rows
+        prepared.train_rows
+        if any(each.out_of_fold for each, _ in usable)
+        else prepared.validation_rows
     )
     equal = max((found for _, found in usable), default=0.0) - 1 / max(judged, 1) - 1e-9
 

@@ -23,6 +23,7 @@ from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 from tasks.config import Training
 from tasks.evaluation.calibration import temperature
+from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tests.command_line import ROOT
 from tests.contracts.order_rows import CLASSES, SPEC, splits_in
@@ -151,6 +152,7 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     own = answers(saved.load(folder / "model.keras"), Examples.load(prepared / "validation"))
     np.testing.assert_allclose(np.load(folder / "golden_probabilities.npy"), own, atol=1e-6)
     assert len(together.folds) == 3
+    assert together.out_of_fold == pytest.approx(score(rows.labels, out_of_fold), abs=1e-5)
     assert sum(before for before, _ in together.class_counts.values()) == 80
 
 

@@ -49,14 +49,23 @@ def test_the_same_seed_gives_the_same_folds_and_another_gives_others():
     assert one == same != other
 
 
-def test_a_class_smaller_than_the_folds_is_named_with_the_way_out():
-    labels = np.array([0] * 20 + [1] * 2, np.int32)
-    with pytest.raises(ConfigError, match="3 folds need 3 rows of every class, the smallest has 2"):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("few", [1, 2])
+def test_a_class_smaller_than_the_folds_is_held_out_as_often_as_it_has_rows(few):
+    labels = np.array([0] * 20 + [1] * few, np.int32)
+    parts = list(folds(labels, None, 4, seed=0))
+    assert sorted(np.concatenate([held for _, held in parts])) == list(range(len(labels)))
+    assert sorted((labels[held] == 1).sum() for _, held in parts) == [0] * (4 - few) + [1] * few
+
+
+def test_more_folds_than_rows_of_any_class_are_refused_with_the_way_out():
+    labels = np.array([0, 0, 1, 1, 2], np.int32)
+    with pytest.raises(ConfigError, match="3 folds need a class with 3 rows, the largest has 2"):
         list(folds(labels, None, 3, seed=0))
 
 
-def test_a_class_in_fewer_groups_than_folds_is_named_too():
+def test_more_folds_than_groups_of_any_class_are_refused_too():
     labels = np.array([0] * 20 + [1] * 20, np.int32)
-    groups = np.array([str(row) for row in range(20)] + ["a", "b"] * 10)
-    with pytest.raises(ConfigError, match="3 groups of every class, the smallest has 2"):
+    groups = np.array(["c", "d"] * 10 + ["a", "b"] * 10)
+    with pytest.raises(ConfigError, match="3 folds need a class with 3 groups, the largest has 2"):
         list(folds(labels, groups, 3, seed=0))

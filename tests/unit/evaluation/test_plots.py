@@ -117,7 +117,7 @@ def test_the_caption_says_the_validation_value_of_the_table_and_what_else_chose(
     plain, folded = scored("one"), scored("one").model_copy(update={"chosen_by": 0.654})
     said = [charts.comparison([each], None, "macro_f1").alt for each in (plain, folded)]
     first = "Challenger: one, macro-F1 0.700 on validation rows"
-    assert said == [f"{first}.", f"{first}; chosen by 0.654, the mean over its folds."]
+    assert said == [f"{first}.", f"{first}; chosen by 0.654, on all rows its folds held out."]
 
 
 def test_candidates_that_resample_alike_share_their_bars():

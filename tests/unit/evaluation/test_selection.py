@@ -14,10 +14,12 @@ HUNDRED = Prepared(
 )
 
 
-def trained(name, parameters=10, folds=(), log_loss=0.5):
-    scores = tuple({"macro_f1": value, "log_loss": log_loss} for value in folds)
+def trained(name, parameters=10, held_out=None, log_loss=0.5):
     told = {"log_loss": log_loss}
-    return Trained(name=name, directory=name, parameters=parameters, folds=scores, validation=told)
+    scores = {} if held_out is None else {"macro_f1": held_out, **told}
+    return Trained(
+        name=name, directory=name, parameters=parameters, out_of_fold=scores, validation=told
+    )
 
 
 def names(candidates, validation):
@@ -29,8 +31,8 @@ def test_the_best_on_validation_rows_comes_first():
     assert names(candidates, {"a": 0.5, "b": 0.9, "c": 0.7}) == ["b", "c", "a"]
 
 
-def test_the_mean_over_folds_decides_where_there_are_folds():
-    candidates = [trained("lucky", folds=(0.5, 0.5)), trained("steady", folds=(0.6, 0.7))]
+def test_the_rows_that_folds_held_out_decide_where_there_are_folds():
+    candidates = [trained("lucky", held_out=0.5), trained("steady", held_out=0.65)]
     found = ranking(candidates, {"lucky": 0.99, "steady": 0.1}, "macro_f1", HUNDRED)
     assert [(each.name, round(value, 6)) for each, value in found] == [
         ("steady", 0.65),
@@ -45,7 +47,7 @@ def test_equals_are_ordered_by_fewer_parameters_then_as_in_the_pipeline():
 
 
 def test_rounding_in_the_last_digits_is_no_lead():
-    candidates = [trained("big", 20, (0.1, 0.2, 0.3)), trained("small", 10, (0.3, 0.2, 0.1))]
+    candidates = [trained("big", 20, 0.1 + 0.2), trained("small", 10, 0.3)]
     assert names(candidates, {"big": 0.0, "small": 0.0}) == ["small", "big"]
 
 
