@@ -241,8 +241,9 @@ def _later(pipeline: Pipeline, days: Sequence[date]) -> Iterator[pd.DataFrame]:
     """What came after each night until the next; of the last, until the day after."""
     import pandas as pd
 
-    from tasks.datasets.canonical import end_of, read
+    from tasks.datasets.canonical import end_of
     from tasks.datasets.duplicates import without_duplicates
+    from tasks.datasets.reading import read
 
     last = days[-1] + timedelta(days=1)
     frame, _ = without_duplicates(_complete(read(pipeline, last)))
