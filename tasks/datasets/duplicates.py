@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.datasets.columns import ids_in
-from tasks.datasets.contents import fingerprints, input_name, plain
+from tasks.datasets.contents import among, fingerprints, input_name, numbers, plain
 from tasks.datasets.errors import DataError
 from tasks.datasets.parts import gathered
 from tasks.datasets.rows_file import RowsFile, framed
@@ -57,7 +57,7 @@ def distinct(tables: Iterable[pa.Table], folder: Path) -> tuple[RowsFile, int]:
     Raises:
         DataError: as `without_duplicates` does.
     """
-    numbers: list[NDArray[np.uint64]] = []
+    inputs: list[NDArray[np.uint64]] = []
     unclear: list[str] = []
     given = 0
 
@@ -68,12 +68,12 @@ def distinct(tables: Iterable[pa.Table], folder: Path) -> tuple[RowsFile, int]:
             rows = _facts(framed(table))
             keep, contradicting = _newest_of_id(rows)
             unclear.extend(contradicting)
-            numbers.append(_numbers(rows["input"][keep]))
+            inputs.append(numbers(plain(rows["input"][keep])))
             yield table if keep.all() else table.filter(pa.array(keep))
 
     rows = RowsFile.written(folder / "once.parquet", once())
     _refuse(unclear)
-    again = _repeats(rows, np.concatenate(numbers))
+    again = _repeats(rows, np.concatenate(inputs))
     if again.any():
         rows = RowsFile.written(folder / "distinct.parquet", _without(rows, again))
     return rows, given - rows.rows
@@ -110,26 +110,19 @@ def _refuse(unclear: list[str]) -> None:
         )
 
 
-def _numbers(inputs: pd.Series) -> NDArray[np.uint64]:
-    """The first half of each fingerprint as a number; 0 where the input is missing."""
-    digits = "".join([(one or "0" * 16)[:16] for one in plain(inputs)])
-    return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
-
-
-def _repeats(rows: RowsFile, numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def _repeats(rows: RowsFile, inputs: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which rows repeat another, `(rows,)`: only those with equal numbers are looked at."""
-    ordered = np.sort(numbers)
+    ordered = np.sort(inputs)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    twice, again, first = twice[twice > 0], np.zeros(rows.rows, bool), 0
+    again, first = np.zeros(rows.rows, bool), 0
     del ordered
-    if not len(twice):
+    if not twice.any():
         return again
     alike = []
     for frame in rows.frames():
-        here = numbers[first : first + len(frame)]
-        at = np.minimum(np.searchsorted(twice, here), len(twice) - 1)
+        here = among(inputs[first : first + len(frame)], twice)
         frame.index += first
-        alike.append(_facts(frame[twice[at] == here]))
+        alike.append(_facts(frame[here]))
         first += len(frame)
     suspects = pd.concat(alike)
     again[suspects.index[_again(suspects)]] = True
