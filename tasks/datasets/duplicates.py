@@ -75,7 +75,7 @@ def distinct(tables: Iterable[pa.Table], folder: Path) -> tuple[RowsFile, int]:
     _refuse(unclear)
     again = _repeats(rows, np.concatenate(inputs))
     if again.any():
-        rows = RowsFile.written(folder / "distinct.parquet", _without(rows, again))
+        rows = RowsFile.written(folder / "distinct.parquet", rows.without(again))
     return rows, given - rows.rows
 
 
@@ -127,14 +127,6 @@ def _repeats(rows: RowsFile, inputs: NDArray[np.uint64]) -> NDArray[np.bool_]:
     suspects = pd.concat(alike)
     again[suspects.index[_again(suspects)]] = True
     return again
-
-
-def _without(rows: RowsFile, dropped: NDArray[np.bool_]) -> Iterator[pa.Table]:
-    first = 0
-    for table in rows.tables():
-        stays = ~dropped[first : first + table.num_rows]
-        first += table.num_rows
-        yield table if stays.all() else table.filter(pa.array(stays))
 
 
 def _again(rows: pd.DataFrame) -> NDArray[np.bool_]:

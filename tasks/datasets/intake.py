@@ -7,7 +7,6 @@ A part of the rows is in memory at a time; what grows with them is said at
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 
@@ -44,13 +43,13 @@ def take_in(pipeline: Pipeline, logical_date: date, storage: Storage) -> Snapsho
             rows.add(typed(frame))
         kept, duplicates = distinct(rows.merged(), folder)
         digest, key = snapshots.keep(kept, pipeline.name, storage)
-        counts, newest = _labels_and_newest(kept)
+        counts, newest = kept.labels_and_newest()
         night = NightRows(
             date=logical_date.isoformat(),
             digest=digest,
             rows=kept.rows,
             new_rows=_new_rows(kept, pipeline.name, logical_date, storage),
-            class_counts=counts,
+            class_counts=dict(sorted(counts.items())),
             newest=newest,
         )
     snapshots.note(night, pipeline.name, storage)
@@ -111,16 +110,3 @@ def _new_rows(rows: RowsFile, name: str, logical_date: date, storage: Storage) -
         )
         return rows.rows
     return rows.rows - seen
-
-
-def _labels_and_newest(rows: RowsFile) -> tuple[dict[str, int], str | None]:
-    """Rows of each class, in the order of their names, and the time of the newest row."""
-    counts: Counter[str] = Counter()
-    newest = pd.NaT
-    for frame in rows.frames([name for name in ("label", "time") if name in rows.names]):
-        counts.update(frame["label"].dropna().tolist())
-        if "time" in frame and frame["time"].notna().any():
-            last = frame["time"].max()
-            newest = last if pd.isna(newest) else max(newest, last)
-    told = None if pd.isna(newest) else str(newest.isoformat())
-    return {str(label): int(counts[label]) for label in sorted(counts)}, told

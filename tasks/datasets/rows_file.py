@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import compute as pc
 from pyarrow import parquet, types
 
@@ -89,6 +91,25 @@ class RowsFile:
     def ids(self) -> Iterator[pa.Array]:
         """The column `row_id`, in the same parts."""
         return self._chunks("row_id")
+
+    def without(self, dropped: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """The rows that are not dropped, `(rows,)`, in the same parts."""
+        first = 0
+        for table in self.tables():
+            stays = ~dropped[first : first + table.num_rows]
+            first += table.num_rows
+            yield table if stays.all() else table.filter(pa.array(stays))
+
+    def labels_and_newest(self) -> tuple[dict[str, int], str | None]:
+        """Rows of each class, and the time of the newest row, ISO 8601."""
+        counts: Counter[str] = Counter()
+        newest = pd.NaT
+        for frame in self.frames([name for name in ("label", "time") if name in self.names]):
+            counts.update(frame["label"].dropna().tolist())
+            if "time" in frame and frame["time"].notna().any():
+                last = frame["time"].max()
+                newest = last if pd.isna(newest) else max(newest, last)
+        return dict(counts.most_common()), None if pd.isna(newest) else newest.isoformat()
 
     def digest(self) -> str:
         """sha256 over the content."""
