@@ -1,11 +1,12 @@
 """Peak memory of ingest, validate and prepare over more and more rows, and what 100 million need.
 
-    python -m benchmarks.memory --rows 100000 300000 1000000 [--folder DIR] [--page]
+    python -m benchmarks.memory --rows 100000 300000 1000000 [--folder DIR]
+    python -m benchmarks.memory --page
 
-Generates short texts as Parquet (once a size, in `--folder`, which is emptied of what each stage
-wrote), runs each stage in a process of its own and prints its peak resident memory above that of
-the imports. `--page` writes the table, the plan for 100 million rows and the picture into
-`benchmarks/MEMORY.md`.
+Generates short texts as Parquet (once a size, in `--folder`, where what a stage wrote is deleted
+again), runs each stage in a process of its own, prints its peak resident memory above that of the
+imports, and appends it to `benchmarks/memory.jsonl`. `--page` measures nothing: it writes the
+table, the plan for 100 million rows and the picture into `benchmarks/MEMORY.md`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import parquet
 
+RESULTS = Path(__file__).with_name("memory.jsonl")
 STAGES = ("ingest", "validate", "prepare")
 DAY = date(2026, 4, 8)
 ROWS_A_PART = 100_000
@@ -44,23 +46,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--folder", type=Path, help="for generated data; a temporary one if absent")
-    parser.add_argument("--page", action="store_true", help="write benchmarks/MEMORY.md")
+    parser.add_argument("--page", action="store_true", help="write benchmarks/MEMORY.md, and end")
     parser.add_argument("--near-duplicates", type=float, default=1.0, help="split.near_duplicates")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.stage:
         stage(asked.stage, asked.folder, asked.near_duplicates)
         return
-    with tempfile.TemporaryDirectory(prefix="nocturne-memory-") as scratch:
-        folder = asked.folder or Path(scratch)
-        measured = [one for rows in asked.rows for one in of_size(rows, folder, asked)]
     if asked.page:
         from benchmarks.memory_page import write
 
-        write(measured)
+        write([json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()])
+        return
+    with tempfile.TemporaryDirectory(prefix="nocturne-memory-") as scratch:
+        for rows in asked.rows:
+            of_size(rows, asked.folder or Path(scratch), asked.near_duplicates)
 
 
-def of_size(rows: int, folder: Path, asked: argparse.Namespace) -> list[dict[str, Any]]:
+def of_size(rows: int, folder: Path, near_duplicates: float) -> None:
     """Each stage over so many rows; what they wrote is deleted after."""
     source = folder / f"{rows}.parquet"
     if not source.exists():
@@ -69,23 +72,23 @@ def of_size(rows: int, folder: Path, asked: argparse.Namespace) -> list[dict[str
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     os.link(source, home / "rows.parquet")
-    measured = []
     for name in STAGES:
         options = ["--stage", name, "--folder", str(home)]
-        options += ["--near-duplicates", str(asked.near_duplicates)]
+        options += ["--near-duplicates", str(near_duplicates)]
         command = [sys.executable, "-m", "benchmarks.memory", *options]
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        found = {"stage": name, "rows": rows, **json.loads(said.splitlines()[-1])}
-        measured.append(found)
+        found = {"stage": name, "rows": rows, "near_duplicates": near_duplicates}
+        found |= {**json.loads(said.splitlines()[-1]), "load": os.getloadavg()[0]}
+        with RESULTS.open("a", encoding="utf-8") as results:
+            results.write(json.dumps(found) + "\n")
         print(
             f"{name:9} {rows:>11,} rows: {found['peak'] / 2**20:8,.0f} MiB above "
             f"{found['base'] / 2**20:,.0f} MiB of imports, {found['peak'] / rows:7,.0f} B a row, "
             f"{found['seconds']:7.1f} s wall, {found['cpu']:7.1f} s of processor, "
-            f"load {os.getloadavg()[0]:.1f}",
+            f"load {found['load']:.1f}",
             flush=True,
         )
     shutil.rmtree(home)
-    return measured
 
 
 def generate(path: Path, rows: int) -> None:
@@ -136,7 +139,9 @@ def stage(name: str, home: Path, near_duplicates: float) -> None:
     run()
     seconds, cpu = time.perf_counter() - started, time.process_time() - before
     peak = _status("VmHWM") - base
-    print(json.dumps({"base": base, "peak": peak, "seconds": seconds, "cpu": cpu}))
+    written = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+    found = {"base": base, "peak": peak, "seconds": seconds, "cpu": cpu, "written": written}
+    print(json.dumps(found))
 
 
 def _prepared(name: str, home: Path, near_duplicates: float) -> Any:

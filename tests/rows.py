@@ -44,11 +44,11 @@ def series_of(*rows):
 
 
 @contextmanager
-def small_parts(rows=3):
+def small_parts(rows=3, run_bytes=300):
     """Tables are cut, sorted and read a few rows at a time, and runs lie on the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.datasets.parts.ROWS_A_PART", rows)
         patch.setattr("tasks.datasets.files.BLOCK_BYTES", 200)
-        patch.setattr("tasks.datasets.sorting.BYTES_A_RUN", 300)
-        patch.setattr("tasks.datasets.sorting.ROWS_A_BATCH", 2)
+        patch.setattr("tasks.datasets.sorting.BYTES_A_RUN", run_bytes)
+        patch.setattr("tasks.datasets.sorting.ROWS_A_BATCH", max(2, rows // 8))
         yield
