@@ -40,7 +40,7 @@ def judge(
     """
     if facts["label"].isna().all():
         return [_all_null(facts, terms)]
-    clean = facts.loc[~facts.index.isin(bad), "label"]
+    clean = facts["label"].drop(bad)
     return [
         *_new_classes(facts, terms),
         *_classes(clean, facts, terms, history),

@@ -41,6 +41,14 @@ def shifts(facts: pd.DataFrame, terms: Terms, history: History) -> list[Finding]
     return [finding for finding in found if finding]
 
 
+def watched(facts: pd.DataFrame, terms: Terms, bad: NDArray[np.int64]) -> pd.DataFrame:
+    """What `shifts` looks at of the rows that passed, `bad` being the positions of the others."""
+    names = {"id", "label", "spelt", *WATCHED, *slices_of(terms)}
+    passed = np.ones(len(facts), bool)
+    passed[bad] = False
+    return facts.loc[passed, [name for name in facts if name in names]]
+
+
 def _new(facts: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     """Rows the reference does not hold, since a growing source repeats it; all where few are."""
     new = facts[~facts["id"].isin(before["id"])]

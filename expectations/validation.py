@@ -82,7 +82,7 @@ def _judge(
         *batch.judge(facts, details, positions, terms, history, dropped=dropped),
         *recent.completeness(facts, terms, history),
         *_clauses(seen, details, judged),
-        *drift.shifts(facts[~facts.index.isin(positions)], terms, history),
+        *drift.shifts(drift.watched(facts, terms, positions), terms, history),
     ]
     return findings, bad
 

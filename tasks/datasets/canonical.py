@@ -117,7 +117,7 @@ def canonical(
         DataError: a column that is not there or of the wrong type, values of a split column that
             are no split, or series that do not fit together.
     """
-    columns, parts = pipeline.columns, before if before is not None else Before()
+    columns, so_far = pipeline.columns, Before() if before is None else before
     rows = examples(table, columns, labels, need_labels=need_labels)
     wanted = [("label", columns.label), ("time", columns.time), ("group", columns.group)]
     wanted += [("split", columns.split), *((name, name) for name in _slices(pipeline))]
@@ -129,10 +129,10 @@ def canonical(
     order = ("label", "text", "series", "time", "group", "split", *pipeline.evaluation.slices)
     ordered = {part: frame[part] for part in order if part in frame}
     if "time" in frame:
-        parts.times(rows.facts, str(columns.time), frame["time"])
+        so_far.times(rows.facts, str(columns.time), frame["time"])
     if before is None:
-        parts.end()
-    return pd.DataFrame({"row_id": _row_ids(rows.ids, ordered, parts.untold), **ordered})
+        so_far.end()
+    return pd.DataFrame({"row_id": _row_ids(rows.ids, ordered, so_far.untold), **ordered})
 
 
 def _slices(pipeline: Pipeline) -> tuple[str, ...]:

@@ -73,7 +73,9 @@ def distinct(tables: Iterable[pa.Table], folder: Path) -> tuple[RowsFile, int]:
 
     rows = RowsFile.written(folder / "once.parquet", once())
     _refuse(unclear)
-    again = _repeats(rows, np.concatenate(inputs))
+    every = np.concatenate(inputs)
+    inputs.clear()
+    again = _repeats(rows, every)
     if again.any():
         rows = RowsFile.written(folder / "distinct.parquet", rows.without(again))
     return rows, given - rows.rows
