@@ -101,5 +101,7 @@ def _draw(curves: dict[str, dict[int, dict[str, Any]]]) -> None:
             xscale="log",
             yscale="log",
         )
+        axes.xaxis.set_major_formatter(lambda rows, _: f"{rows:,.0f}")
+        axes.yaxis.set_major_formatter(lambda gib, _: f"{gib:g}")
         axes.legend(loc="upper left", ncols=2)
         figure.savefig(PICTURE, metadata={"Software": None})
