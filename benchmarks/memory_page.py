@@ -96,7 +96,7 @@ def _draw(curves: dict[str, dict[int, dict[str, Any]]]) -> None:
             axes.plot(PLANNED, memory[1], "s", color=colour, markersize=5, fillstyle="none")
         axes.set(
             title="Peak memory above the imports; dotted: planned from the line",
-            xlabel="rows of about 70 characters",
+            xlabel="rows of about 85 characters",
             ylabel="GiB",
             xscale="log",
             yscale="log",
