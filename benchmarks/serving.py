@@ -172,7 +172,7 @@ def trained(pipeline: Any) -> tuple[SequenceClassifier, list[str]]:
     """The model, fitted for one epoch so that it is no noise, and texts to ask about."""
     from tasks.architectures import ARCHITECTURES
     from tasks.config import resolve
-    from tasks.datasets.canonical import read
+    from tasks.datasets.reading import read
     from tasks.sequences.preprocessor import fit_preprocessor
 
     rows = read(pipeline, DAY).dropna(subset=["text", "label"])

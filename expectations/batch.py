@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import difflib
 import statistics
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from expectations import words
+from expectations.facts import counted
 from expectations.terms import Finding, History, Terms
-from expectations.words import brief, counted, percent
+from expectations.words import brief, percent
 
 
 def judge(
     facts: pd.DataFrame,
+    details: pd.DataFrame,
     bad: NDArray[np.int64],
     terms: Terms,
     history: History,
@@ -28,7 +31,8 @@ def judge(
     """All findings about the batch; a critical one refuses it.
 
     Args:
-        facts: Audit frame whose columns are right.
+        facts: What is held of all rows, `expectations.facts`.
+        details: Audit frame of those that a finding may name.
         bad: Positions of the rows that go to quarantine.
         terms: The contract.
         history: Recent nights.
@@ -36,12 +40,12 @@ def judge(
     """
     if facts["label"].isna().all():
         return [_all_null(facts, terms)]
-    clean = facts[~facts.index.isin(bad)]
+    clean = facts["label"].drop(bad)
     return [
         *_new_classes(facts, terms),
         *_classes(clean, facts, terms, history),
-        *_duplicates(facts, terms, dropped),
-        *_quarantine(facts, bad, terms),
+        *_duplicates(facts, details, terms, dropped),
+        *_quarantine(facts, details, bad, terms),
         *_enough(clean, facts, terms),
     ]
 
@@ -71,17 +75,19 @@ def _all_null(facts: pd.DataFrame, terms: Terms) -> Finding:
 def _new_classes(facts: pd.DataFrame, terms: Terms) -> list[Finding]:
     if not terms.labels:
         return []
-    counts = facts.loc[~facts["label"].isin([*terms.labels, None]), "label"].value_counts()
+    counts = {
+        label: rows for label, rows in counted(facts["label"]).items() if label not in terms.labels
+    }
     stop = terms.new_class == "stop"
     doing = "" if stop else "; its rows are in quarantine"
     return [
         Finding(
             f"label is one of {brief(terms.labels)}",
             "critical" if stop else "warning",
-            int(rows),
-            f"label: new label {label!r} {counted(int(rows))}, allowed are {brief(terms.labels)}"
-            f"{doing}; {_hint(str(label), terms.labels)}",
-            (str(label),),
+            rows,
+            f"label: new label {label!r} {words.counted(rows)}, allowed are {brief(terms.labels)}"
+            f"{doing}; {_hint(label, terms.labels)}",
+            (label,),
         )
         for label, rows in counts.items()
     ]
@@ -105,22 +111,21 @@ def _plain(label: str) -> str:
 
 
 def _classes(
-    clean: pd.DataFrame, facts: pd.DataFrame, terms: Terms, history: History
+    clean: pd.Series, facts: pd.DataFrame, terms: Terms, history: History
 ) -> list[Finding]:
-    counts = clean["label"].value_counts()
+    counts = counted(clean)
     if not len(counts):
         return []
     findings = [_one_class(counts)] if len(counts) == 1 else []
-    for label in terms.labels:
-        if label not in counts:
-            lost = int((facts["label"] == label).sum())
-            findings.append(_vanished(label, lost, terms, history))
-    rare = {str(k): int(n) for k, n in counts.items() if n < terms.min_rows_per_class}
+    before = counted(facts["label"])
+    gone = (label for label in terms.labels if label not in counts)
+    findings += [_vanished(label, before.get(label, 0), terms, history) for label in gone]
+    rare = {label: rows for label, rows in counts.items() if rows < terms.min_rows_per_class}
     if rare:
         said = ", ".join(f"{label!r} {rows}" for label, rows in sorted(rare.items()))
         findings.append(
             Finding(
-                f"at least {counted(terms.min_rows_per_class)} of each class",
+                f"at least {words.counted(terms.min_rows_per_class)} of each class",
                 "critical",
                 sum(rare.values()),
                 f"class rows: {said}, at least {terms.min_rows_per_class} are asked for; gather "
@@ -131,12 +136,13 @@ def _classes(
     return findings
 
 
-def _one_class(counts: pd.Series) -> Finding:
+def _one_class(counts: Mapping[str, int]) -> Finding:
+    ((label, rows),) = counts.items()
     return Finding(
         "at least two classes",
         "critical",
         0,
-        f"label: all {int(counts.iloc[0]):,} rows are of one class, {str(counts.index[0])!r}, and "
+        f"label: all {rows:,} rows are of one class, {label!r}, and "
         "two are needed to tell apart; check the filter of the source",
     )
 
@@ -156,8 +162,10 @@ def _vanished(label: str, lost: int, terms: Terms, history: History) -> Finding:
     )
 
 
-def _duplicates(facts: pd.DataFrame, terms: Terms, dropped: int) -> list[Finding]:
-    repeats = np.flatnonzero(facts["repeats"] > 0)
+def _duplicates(
+    facts: pd.DataFrame, details: pd.DataFrame, terms: Terms, dropped: int
+) -> list[Finding]:
+    repeats = repeating(facts)
     total, rows = len(facts) + dropped, len(repeats) + dropped
     if not rows:
         return []
@@ -175,12 +183,14 @@ def _duplicates(facts: pd.DataFrame, terms: Terms, dropped: int) -> list[Finding
             rows,
             f"duplicates: {rows:,} of {total:,} rows ({percent(rows / total)}) repeat another row "
             f"with the same label, budget {percent(terms.duplicate_budget)}; {advice}",
-            _ids(facts, repeats),
+            _ids(details, repeats),
         )
     ]
 
 
-def _quarantine(facts: pd.DataFrame, bad: NDArray[np.int64], terms: Terms) -> list[Finding]:
+def _quarantine(
+    facts: pd.DataFrame, details: pd.DataFrame, bad: NDArray[np.int64], terms: Terms
+) -> list[Finding]:
     if len(bad) <= terms.quarantine_budget * len(facts):
         return []
     return [
@@ -191,12 +201,12 @@ def _quarantine(facts: pd.DataFrame, bad: NDArray[np.int64], terms: Terms) -> li
             f"quarantine: {len(bad):,} of {len(facts):,} rows ({percent(len(bad) / len(facts))}) "
             f"break the contract, budget {percent(terms.quarantine_budget)}; correct the source, "
             "or the rule if it is wrong, or raise contract.quarantine_budget",
-            _ids(facts, bad),
+            _ids(details, bad),
         )
     ]
 
 
-def _enough(clean: pd.DataFrame, facts: pd.DataFrame, terms: Terms) -> list[Finding]:
+def _enough(clean: pd.Series, facts: pd.DataFrame, terms: Terms) -> list[Finding]:
     if len(clean) >= terms.min_rows:
         return []
     lost = len(facts) - len(clean)
@@ -206,11 +216,16 @@ def _enough(clean: pd.DataFrame, facts: pd.DataFrame, terms: Terms) -> list[Find
             f"at least {terms.min_rows:,} rows",
             "critical",
             0,
-            f"batch: {counted(len(clean))}{after}, expected at least {terms.min_rows:,}; check the "
-            "source, or lower contract.min_rows",
+            f"batch: {words.counted(len(clean))}{after}, expected at least {terms.min_rows:,}; "
+            "check the source, or lower contract.min_rows",
         )
     ]
 
 
-def _ids(facts: pd.DataFrame, positions: Iterable[int]) -> tuple[str, ...]:
-    return tuple(str(row) for row in facts["row_id"].iloc[list(positions)[:5]])
+def repeating(facts: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of rows that repeat another."""
+    return np.flatnonzero(facts["repeats"] > 0)
+
+
+def _ids(details: pd.DataFrame, positions: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(str(row) for row in details["row_id"].loc[pd.Index(positions[:5])])

@@ -7,18 +7,16 @@ more (Yurdakul and Naranjo, Statistical properties of the population stability i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from expectations.audit import audit
+from expectations.facts import LEAST_LABEL, WATCHED, counted, facts_of, slices_of
 from expectations.terms import Finding, History, Severity, Terms
 from expectations.words import percent
 
-WATCHED = ("length", "missing_share", "smallest", "largest", "average")
 SHIFTED, MOVED = 0.25, 0.1
 BINS = 10
 MOST_CATEGORIES = 50
@@ -30,22 +28,30 @@ def shifts(facts: pd.DataFrame, terms: Terms, history: History) -> list[Finding]
     """Findings about what moved since the nights before, `warning` or `info`.
 
     Args:
-        facts: Audit frame of the rows that passed.
+        facts: What is held of the rows that passed, `expectations.facts`.
         terms: The contract.
         history: Recent nights and a reference frame.
     """
     found = [_leak(facts, terms)]
-    if history.reference is not None and len(history.reference):
-        before = audit(history.reference, terms)
+    before = None if history.reference is None else facts_of(history.reference, terms)
+    if before is not None and len(before):
         now = _new(facts, before)
         found += [_numbers(now, before, name) for name in WATCHED]
         found += [_categories(now, before, name) for name in ("label", *_slices(facts, terms))]
     return [finding for finding in found if finding]
 
 
+def watched(facts: pd.DataFrame, terms: Terms, bad: NDArray[np.int64]) -> pd.DataFrame:
+    """What `shifts` looks at of the rows that passed, `bad` being the positions of the others."""
+    names = {"id", "label", "spelt", *WATCHED, *slices_of(terms)}
+    passed = np.ones(len(facts), bool)
+    passed[bad] = False
+    return facts.loc[passed, [name for name in facts if name in names]]
+
+
 def _new(facts: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     """Rows the reference does not hold, since a growing source repeats it; all where few are."""
-    new = facts[~facts["row_id"].isin(before["row_id"])]
+    new = facts[~facts["id"].isin(before["id"])]
     return new if len(new) >= LEAST_ROWS else facts
 
 
@@ -88,9 +94,8 @@ def _finite(column: pd.Series) -> NDArray[np.float64]:
 def _categories(facts: pd.DataFrame, before: pd.DataFrame, name: str) -> Finding | None:
     if name not in before:
         return None
-    old = {str(key): int(rows) for key, rows in before[name].value_counts().items()}
-    new = facts[name].value_counts()
-    keys = sorted({*old, *map(str, new.index)})
+    old, new = counted(before[name]), counted(facts[name])
+    keys = sorted({*old, *new})
     counts = np.array([[old.get(key, 0), new.get(key, 0)] for key in keys], float).T
     if not counts.size or not counts.sum(axis=1).all():
         return None
@@ -120,22 +125,17 @@ def _finding(name: str, index: float, chance: float, moved: str) -> Finding | No
 
 
 def _slices(facts: pd.DataFrame, terms: Terms) -> Iterable[str]:
-    """Columns of few values that the pipeline names besides those that play a part."""
-    for name in terms.required:
-        if name not in ("time", "group", "split") and facts[name].nunique() <= MOST_CATEGORIES:
-            yield name
+    """Slices of few values."""
+    return (name for name in slices_of(terms) if facts[name].nunique() <= MOST_CATEGORIES)
 
 
 def _leak(facts: pd.DataFrame, terms: Terms) -> Finding | None:
     """A text that spells out its own label."""
     if terms.kind != "text" or len(facts) == 0:
         return None
-    hits = 0
-    for label, rows in facts.groupby("label"):
-        if len(str(label)) < 3:
-            return None
-        word = rf"(?<!\w){re.escape(str(label))}(?!\w)"
-        hits += int(rows["text"].str.contains(word, case=False, regex=True).sum())
+    if any(len(label) < LEAST_LABEL for label in counted(facts["label"])):
+        return None
+    hits = int(facts["spelt"].sum())
     if hits < LEAK * len(facts):
         return None
     return Finding(

@@ -17,7 +17,7 @@ def completeness(facts: pd.DataFrame, terms: Terms, history: History) -> list[Fi
     """Findings about a batch that is cut short or too old; all refuse it.
 
     Args:
-        facts: Audit frame.
+        facts: What is held of all rows, `expectations.facts`.
         terms: The contract.
         history: Recent nights.
     """

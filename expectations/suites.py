@@ -53,11 +53,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcomes in the order asked, and what the Data Docs are drawn from."""
+    """Outcomes in the order asked, and what the Data Docs are drawn from.
+
+    Attributes:
+        outcomes: In the order asked.
+        suite: What was asked, as the library has it.
+        result: What it said.
+        items: What it said of each, in the order asked; its `result` holds the same.
+    """
 
     outcomes: tuple[Outcome, ...]
     suite: Any
     result: Any
+    items: tuple[Any, ...]
 
 
 def great_expectations() -> Any:
@@ -133,12 +141,12 @@ def evaluate(frame: pd.DataFrame, asked: Sequence[Mapping[str, Any]], name: str)
     Raises:
         SuiteError: an entry that Great Expectations would not evaluate.
     """
-    gx = great_expectations()
-    built = [_build(entry, at) for at, entry in enumerate(asked)]
-    suite = gx.ExpectationSuite(name=name, expectations=built)
+    gx, suite, seen = great_expectations(), suite_of(asked, name), frame.copy(deep=False)
     with warnings.catch_warnings():  # pandas warns of a pattern with groups, which is fine here
         warnings.filterwarnings("ignore", "This pattern is interpreted", UserWarning)
-        result = _batch(gx, frame).validate(suite, result_format=RESULT_FORMAT)
+        result = _batch(gx, seen).validate(suite, result_format=RESULT_FORMAT)
+    for column in list(seen):  # its context refers to itself, and would keep all rows until the
+        del seen[column]  # collector comes by
     for item in result.results:  # its pages cannot be drawn from NumPy's numbers
         item.result = _plain(item.result)
     counted = result.statistics["evaluated_expectations"]
@@ -148,8 +156,14 @@ def evaluate(frame: pd.DataFrame, asked: Sequence[Mapping[str, Any]], name: str)
             f"suite {name!r}: {len(asked)} expectations were asked for and {counted} evaluated; "
             "a suite must be evaluated whole; report this with the suite"
         )
-    outcomes = tuple(_outcome(by_place[at]) for at in range(len(asked)))
-    return Evaluation(outcomes, suite, result)
+    items = tuple(by_place[at] for at in range(len(asked)))
+    return Evaluation(tuple(map(_outcome, items)), suite, result, items)
+
+
+def suite_of(asked: Sequence[Mapping[str, Any]], name: str) -> Any:
+    """The library's own suite of normalised entries; raises as `evaluate` does."""
+    built = [_build(entry, at) for at, entry in enumerate(asked)]
+    return great_expectations().ExpectationSuite(name=name, expectations=built)
 
 
 def _batch(gx: Any, frame: pd.DataFrame) -> Any:

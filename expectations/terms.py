@@ -16,6 +16,8 @@ from typing import Literal
 
 import pandas as pd
 
+from expectations.rows import Rows
+
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -84,15 +86,15 @@ class Night:
 
 @dataclass(frozen=True)
 class History:
-    """Recent nights, oldest first, and a canonical frame to compare distributions with.
+    """Recent nights, oldest first, and canonical rows to compare distributions with.
 
     Attributes:
         nights: Earlier nights, oldest first; empty on night 1.
-        reference: Rows that an earlier night accepted, as a canonical frame.
+        reference: Rows that an earlier night accepted.
     """
 
     nights: tuple[Night, ...] = ()
-    reference: pd.DataFrame | None = None
+    reference: Rows | None = None
 
 
 @dataclass(frozen=True)

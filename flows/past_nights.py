@@ -155,16 +155,16 @@ def usable(pipeline: Pipeline, snapshot: Snapshot, storage: Storage) -> Snapshot
     from tasks.datasets import snapshots
     from tasks.validate import snapshot_of
 
-    frame = snapshots.load(snapshot, storage)
-    rows = _complete(frame)
-    if left := len(frame) - len(rows):
-        logger.info("backtest: %s with a gap left out", counted(left, "row"))
-    return snapshot_of(rows, snapshot, pipeline.name, storage)
+    with snapshots.opened(snapshot.key, snapshot.digest, storage) as rows:
+        gaps = np.concatenate([_with_gap(frame) for frame in rows.frames()])
+        if left := int(gaps.sum()):
+            logger.info("backtest: %s with a gap left out", counted(left, "row"))
+        return snapshot_of(rows, gaps, snapshot, pipeline.name, storage)[0]
 
 
-def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_gap(frame: pd.DataFrame) -> NDArray[np.bool_]:
     needed = [name for name in ("label", "text", "series", "time") if name in frame]
-    return frame.dropna(subset=needed).reset_index(drop=True)
+    return np.asarray(frame[needed].isna().any(axis=1), bool)
 
 
 def _write(path: Path, facts: Mapping[str, Any]) -> None:
@@ -241,11 +241,13 @@ def _later(pipeline: Pipeline, days: Sequence[date]) -> Iterator[pd.DataFrame]:
     """What came after each night until the next; of the last, until the day after."""
     import pandas as pd
 
-    from tasks.datasets.canonical import end_of, read
+    from tasks.datasets.canonical import end_of
     from tasks.datasets.duplicates import without_duplicates
+    from tasks.datasets.reading import read
 
     last = days[-1] + timedelta(days=1)
-    frame, _ = without_duplicates(_complete(read(pipeline, last)))
+    rows = read(pipeline, last)
+    frame, _ = without_duplicates(rows[~_with_gap(rows)].reset_index(drop=True))
     if "time" not in frame:
         raise ConfigError("columns.time: a backtest needs it to know which rows came when")
     for begin, end in zip(days, [*days[1:], last], strict=True):

@@ -1,63 +1,73 @@
-"""From a clean canonical frame to encoded train, validation and test rows, all in memory."""
+"""From clean canonical rows to encoded train, validation and test rows, a part at a time.
+
+In memory are a part of the rows, one byte for each row, and what `Judging` and fitting hold; the
+encoded rows go to files as they come.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_registry.spending import sketch_of
+from model_registry.spending import DIGITS, sketch_of
 from tasks.config import Pipeline
-from tasks.ragged import Examples
+from tasks.ragged import Examples, ExamplesWriter, Growing, Ragged, RaggedWriter
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
+    from tasks.datasets.rows_file import RowsFile
     from tasks.sequences.preprocessor import Preprocessor
+
+    Frames = Callable[[], Iterator[pd.DataFrame]]
 
 SPLITS = ("train", "validation", "test")
 VECTORS = "vectors.npy"
+DROPPED = -1
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows ready for candidates, still in memory.
+    """What was made of rows; their arrays lie in a folder.
 
     Attributes:
         classes: Label order.
         preprocessor: Fitted on the train rows.
-        rows: Split to its raw rows.
-        examples: Split to the same rows encoded, in the same order.
         copies: Dropped train rows that were copies of "test" or "validation" rows.
         given: Split to class to rows before copies were dropped.
+        kept: The same after.
         notes: What a person should know, in words.
-        vectors: `(ids, features)`, one for each word's id, zeros where none was learnt; None
-            where the pipeline asks for none.
     """
 
     classes: tuple[str, ...]
     preprocessor: Preprocessor
-    rows: Mapping[str, pd.DataFrame]
-    examples: Mapping[str, Examples]
     copies: Mapping[str, int]
     given: Mapping[str, Mapping[str, int]]
+    kept: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...]
-    vectors: NDArray[np.float32] | None = None
 
 
 def encode(
-    frame: pd.DataFrame, pipeline: Pipeline, unlabelled: pd.DataFrame | None = None
+    rows: RowsFile, pipeline: Pipeline, folder: Path, unlabelled: RowsFile | None = None
 ) -> Encoded:
-    """Split a canonical frame, drop copies from train, fit on train, encode all.
+    """Split rows, drop copies from train, fit on train, encode all.
 
     Args:
-        frame: Clean canonical rows, every one with a label.
+        rows: Clean canonical rows, every one with a label.
         pipeline: Says how to split and what to make of the rows.
+        folder: Gets train/, validation/ and test/ (arrays), the raw rows in the same order as
+            rows_train.parquet and its like, and vectors.npy where the pipeline asks for them:
+            one for each word's id, zeros where none was learnt.
         unlabelled: Texts without labels, for pipelines that ask for vectors; what validation or
             test rows say too is left out.
 
@@ -65,78 +75,147 @@ def encode(
         ConfigError: preprocessing that names no entry of a table, or an unknown option.
         DataError: rows without label, an empty split, or a class that no train row has.
     """
-    from tasks.datasets.splits import assign
+    from tasks.datasets.splits import classes_of, codes_of
     from tasks.sequences.preprocessor import fit_preprocessor
 
-    _refuse_unlabelled(frame)
-    sides = assign(frame, pipeline.split)
-    rows = {split: frame[sides == split].reset_index(drop=True) for split in SPLITS}
-    given = {split: counts(rows[split]) for split in SPLITS}
-    rows["train"], copies = _without_copies(rows, pipeline.split.near_duplicates)
-    classes = tuple(sorted({*pipeline.contract.labels, *frame["label"]}))
-    notes = _notes_on_classes(classes, {split: counts(rows[split]) for split in SPLITS})
+    facts = _facts(rows)
+    _refuse_unlabelled(facts())
+    sides = Sides(rows, codes_of(facts, pipeline.split))
+    given = classes_of(facts, sides.codes)
+    copies = _drop_copies(sides, pipeline.split.near_duplicates)
+    kept = classes_of(facts, sides.codes)
+    classes = tuple(sorted({*pipeline.contract.labels}.union(*given.values())))
+    notes = _notes_on_classes(classes, kept)
     others = None
     if unlabelled is not None and pipeline.preprocessing.vectors:
-        others = _unseen(unlabelled, rows)
-    preprocessor = fit_preprocessor(pipeline.kind, pipeline.preprocessing, rows["train"], others)
-    examples = {split: _examples(rows[split], preprocessor, classes) for split in SPLITS}
-    vectors = _vectors(pipeline, preprocessor, examples["train"], others)
-    return Encoded(classes, preprocessor, rows, examples, copies, given, notes, vectors)
+        others = _unseen(unlabelled, sides)
+    train, asked = sides.frames("train"), pipeline.preprocessing
+    preprocessor = fit_preprocessor(pipeline.kind, asked, train, others and others())
+    for split in SPLITS:
+        _write(sides, split, preprocessor, classes, folder)
+    if asked.vectors:
+        _learn_vectors(pipeline, preprocessor, folder, others)
+    return Encoded(classes, preprocessor, copies, given, kept, notes)
 
 
-def _unseen(unlabelled: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Texts that no validation or test row says."""
-    from tasks.datasets.contents import fingerprints
+@dataclass
+class Sides:
+    """Rows, and on which side each is.
 
-    judging = {one for split in SPLITS[1:] for one in fingerprints(rows[split]["text"])}
-    unseen = np.array([one not in judging for one in fingerprints(unlabelled["text"])], bool)
-    return unlabelled[unseen].reset_index(drop=True)
+    Attributes:
+        rows: All of them.
+        codes: `(rows,)` int8, indices into SPLITS, or DROPPED.
+    """
+
+    rows: RowsFile
+    codes: NDArray[np.int8]
+
+    def tables(self, split: str) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """The rows of a split in parts that are not empty, and their places among all."""
+        import pyarrow as pa
+
+        first = 0
+        for table in self.rows.tables():
+            here = self.codes[first : first + table.num_rows] == SPLITS.index(split)
+            if here.any():
+                yield first + np.flatnonzero(here), table.filter(pa.array(here))
+            first += table.num_rows
+
+    def frames(self, split: str) -> Iterator[pd.DataFrame]:
+        """The same as canonical frames."""
+        from tasks.datasets.rows_file import framed
+
+        return (framed(table) for _, table in self.tables(split))
 
 
-def _vectors(
-    pipeline: Pipeline, preprocessor: Preprocessor, train: Examples, others: pd.DataFrame | None
-) -> NDArray[np.float32] | None:
-    """A vector for each word, learnt from train rows and texts without labels."""
-    if not pipeline.preprocessing.vectors:
-        return None
-    from tasks.sequences.skipgram import skip_gram
-
-    texts = [train.inputs, *([] if others is None else [preprocessor.encode(others)])]
-    return skip_gram(texts, pipeline.preprocessing.vectors, seed=pipeline.seed)
+def _facts(rows: RowsFile) -> Frames:
+    """All columns but the input."""
+    columns = [name for name in rows.names if name not in ("text", "series")]
+    return lambda: rows.frames(columns)
 
 
-def _refuse_unlabelled(frame: pd.DataFrame) -> None:
+def _refuse_unlabelled(facts: Iterator[pd.DataFrame]) -> None:
     from tasks.datasets.errors import DataError
 
-    missing = frame["row_id"][frame["label"].isna()]
-    if len(missing):
+    missing, first = 0, ""
+    for frame in facts:
+        without = frame["row_id"][frame["label"].isna()]
+        first = without.iloc[0] if len(without) and not missing else first
+        missing += len(without)
+    if missing:
         raise DataError(
-            f"label: every row needs one here, {len(missing)} have none (first: row "
-            f"{missing.iloc[0]!r}); let validation put them into quarantine"
+            f"label: every row needs one here, {missing} have none (first: row {first!r}); let "
+            "validation put them into quarantine"
         )
 
 
-def _without_copies(
-    rows: Mapping[str, pd.DataFrame], similarity: float
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Train rows that are no copy, exact or near, of a test row or else of a validation row."""
-    from tasks.datasets.contents import fingerprints, input_name
-    from tasks.datasets.near_duplicates import copies
+def _drop_copies(sides: Sides, similarity: float) -> dict[str, int]:
+    """Take train rows off that are copies, exact or near, of a test row or else a validation row.
 
-    train, found = rows["train"], {}
-    name = input_name(train)
-    for split in ("test", "validation"):
-        known = {content for content in fingerprints(rows[split][name]) if content is not None}
-        exact = np.array([content in known for content in fingerprints(train[name])], bool)
-        dropped = exact | copies(train, rows[split], similarity)
-        train = train[~dropped].reset_index(drop=True)
-        found[split] = int(dropped.sum())
-    return train, found
+    Returns:
+        How many were copies of each.
+    """
+    from tasks.datasets.contents import among
+    from tasks.datasets.near_duplicates import Comparable, Judging
+    from tasks.datasets.rows_file import framed
+
+    judging = {
+        split: (Judging(sides.frames(split), similarity), _numbers(sides.frames(split)))
+        for split in ("test", "validation")
+    }
+    found = dict.fromkeys(judging, 0)
+    for places, table in sides.tables("train"):
+        train = framed(table)
+        inputs, exact = Comparable.of(train), _numbers_of(train)
+        left = np.ones(len(train), bool)
+        for split, (near, known) in judging.items():
+            dropped = left & (among(exact, known) | near.copies(inputs))
+            sides.codes[places[dropped]] = DROPPED
+            found[split] += int(dropped.sum())
+            left &= ~dropped
+    return found
 
 
-def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Rows of each class that has any."""
-    return {str(label): int(rows) for label, rows in frame["label"].value_counts().items()}
+def _numbers(*frames: Iterator[pd.DataFrame]) -> NDArray[np.uint64]:
+    """A number for each input, sorted."""
+    every = [_numbers_of(frame) for some in frames for frame in some]
+    return np.unique(np.concatenate([np.empty(0, np.uint64), *every]))
+
+
+def _numbers_of(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    from tasks.datasets.contents import fingerprints, input_name, numbers
+
+    return numbers(fingerprints(frame[input_name(frame)]))
+
+
+def _unseen(unlabelled: RowsFile, sides: Sides) -> Frames:
+    """Texts that no validation or test row says."""
+    from tasks.datasets.contents import among
+
+    judging = _numbers(*(sides.frames(split) for split in SPLITS[1:]))
+
+    def unseen() -> Iterator[pd.DataFrame]:
+        for frame in unlabelled.frames():
+            yield frame[~among(_numbers_of(frame), judging)].reset_index(drop=True)
+
+    return unseen
+
+
+def _learn_vectors(
+    pipeline: Pipeline, preprocessor: Preprocessor, folder: Path, others: Frames | None
+) -> None:
+    """A vector for each word, learnt from train rows and texts without labels."""
+    from tasks.sequences.skipgram import skip_gram
+
+    texts, scratch = [Examples.load(folder / "train").inputs], folder / "unlabelled"
+    if others is not None:
+        with RaggedWriter(scratch) as encoded:
+            for frame in others():
+                encoded.append(preprocessor.encode(frame))
+        texts.append(Ragged.load(scratch))
+    vectors = skip_gram(texts, pipeline.preprocessing.vectors, seed=pipeline.seed)
+    np.save(folder / VECTORS, vectors, allow_pickle=False)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _notes_on_classes(
@@ -176,25 +255,66 @@ def _notes_on_classes(
     return tuple(notes)
 
 
-def _examples(
-    frame: pd.DataFrame, preprocessor: Preprocessor, classes: tuple[str, ...]
-) -> Examples:
-    order = {label: number for number, label in enumerate(classes)}
-    labels = np.array([order[label] for label in frame["label"]], np.int32)
-    return Examples(preprocessor.encode(frame), labels, frame["row_id"].to_numpy().astype(np.str_))
+def _write(
+    sides: Sides, split: str, preprocessor: Preprocessor, classes: tuple[str, ...], folder: Path
+) -> None:
+    """Arrays, groups and raw rows of a split, all in one order."""
+    from tasks.datasets.rows_file import RowsFile, framed
+    from tasks.datasets.splits import units_of
+
+    numbers = {label: number for number, label in enumerate(classes)}
+    ids = _width(frame["row_id"] for frame in sides.frames(split))
+    grouped = "group" in sides.rows.names
+    units = _width(units_of(frame) for frame in sides.frames(split)) if grouped else ids
+
+    def written() -> Iterator[pa.Table]:
+        with ExamplesWriter(folder / split) as arrays, _groups(folder / split, grouped) as groups:
+            for _, table in sides.tables(split):
+                frame = framed(table)
+                labels = np.array([numbers[label] for label in frame["label"]], np.int32)
+                row_ids = frame["row_id"].to_numpy().astype(ids)
+                arrays.add(Examples(preprocessor.encode(frame), labels, row_ids))
+                if groups is not None:
+                    groups.append(units_of(frame).to_numpy().astype(units))
+                yield table
+
+    RowsFile.written(folder / f"rows_{split}.parquet", written())
 
 
-def digest_of_rows(frame: pd.DataFrame) -> str:
-    """sha256 over the ids, inputs and labels of test rows, whatever their order."""
+@contextmanager
+def _groups(folder: Path, grouped: bool) -> Iterator[Growing | None]:  # noqa: FBT001
+    if not grouped:
+        yield None
+        return
+    with closing(Growing(folder / "groups.npy")) as file:
+        yield file
+
+
+def _width(names: Iterator[pd.Series]) -> str:
+    """The type of an array that holds the longest of them."""
+    return f"<U{max((int(some.str.len().max()) for some in names), default=1) or 1}"
+
+
+def digest_of_rows(rows: Iterable[pd.DataFrame]) -> str:
+    """sha256 over the ids, inputs and labels of test rows, which are in the order of their ids."""
     from tasks.datasets.contents import fingerprints, input_name
 
-    inputs = fingerprints(frame[input_name(frame)])
-    rows = zip(frame["row_id"], inputs, frame["label"], strict=True)
-    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+    hasher, begun = hashlib.sha256(), False
+    for frame in rows:
+        inputs = fingerprints(frame[input_name(frame)])
+        for row in zip(frame["row_id"], inputs, frame["label"], strict=True):
+            hasher.update((", " if begun else "[").encode() + json.dumps(row).encode())
+            begun = True
+    hasher.update(b"]" if begun else b"[]")
+    return hasher.hexdigest()
 
 
-def sketch_of_rows(frame: pd.DataFrame) -> str:
+def sketch_of_rows(rows: Iterable[pd.DataFrame]) -> str:
     """Which inputs test rows have, by a sample that recognises them in other sets."""
     from tasks.datasets.contents import fingerprints, input_name
 
-    return sketch_of(fingerprints(frame[input_name(frame)]))
+    sketch = ""
+    for frame in rows:
+        held = [sketch[at : at + DIGITS] for at in range(0, len(sketch), DIGITS)]
+        sketch = sketch_of([*held, *fingerprints(frame[input_name(frame)])])
+    return sketch

@@ -13,6 +13,9 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,22 +25,14 @@ from prefect import task
 from infra.settings import Settings
 from infra.storage import Storage, open_storage
 from tasks.config import Pipeline
-from tasks.preparation import (
-    SPLITS,
-    VECTORS,
-    Encoded,
-    counts,
-    digest_of_rows,
-    encode,
-    sketch_of_rows,
-)
+from tasks.preparation import SPLITS, Encoded, digest_of_rows, encode, sketch_of_rows
 from tasks.questions import of_prepare
 from tasks.ragged import Examples
 from tasks.references import Prepared, Snapshot
 from tasks.steps import digest_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from tasks.sequences.preprocessor import Preprocessor
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +60,14 @@ def prepared_in(folder: Path, pipeline: Pipeline, snapshot: Snapshot, storage: S
     if finished is not None:
         logger.info("prepared already: %s", directory)
         return finished
-    unlabelled = None
-    if snapshot.unlabelled:
-        key = snapshots.key_of(pipeline.name, snapshot.unlabelled)
-        unlabelled = snapshots.rows_of(key, snapshot.unlabelled, storage)
-    encoded = encode(snapshots.load(snapshot, storage), pipeline, unlabelled)
-    for note in encoded.notes:
-        logger.warning("prepare: %s", note)
-    return _save(encoded, directory)
+    with ExitStack() as opened:
+        rows = opened.enter_context(snapshots.opened(snapshot.key, snapshot.digest, storage))
+        unlabelled = None
+        if snapshot.unlabelled:
+            key = snapshots.key_of(pipeline.name, snapshot.unlabelled)
+            texts = snapshots.opened(key, snapshot.unlabelled, storage)
+            unlabelled = opened.enter_context(texts)
+        return _made(partial(encode, rows, pipeline, unlabelled=unlabelled), directory)
 
 
 def _key(pipeline: Pipeline, snapshot: Snapshot) -> str:
@@ -89,44 +84,48 @@ def _finished(directory: Path) -> Prepared | None:
         return None
     try:
         state = json.loads((directory / "preprocessor.json").read_text("utf-8"))
-        again = preprocessor_from_json(state).encode(read_rows(directory / "rows_test.parquet"))
-        stored = Examples.load(directory / "test").inputs
+        preprocessor = preprocessor_from_json(state)
+        same = _encodes(preprocessor, directory / "rows_test.parquet", directory / "test")
         prepared = Prepared.model_validate_json(marker.read_text("utf-8"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         logger.warning("%s cannot be used again (%s); it is made anew", directory, error)
         return None
-    if not (
-        np.array_equal(again.values, stored.values)
-        and np.array_equal(again.offsets, stored.offsets)
-    ):
+    if not same:
         logger.warning("%s was encoded by other code; it is made anew", directory)
         return None
     return prepared.model_copy(update={"directory": str(directory)})
 
 
-def _save(encoded: Encoded, directory: Path) -> Prepared:
-    """Write everything beside, then move it into place, whole or not at all."""
-    from tasks.datasets.contents import write_rows
-    from tasks.datasets.splits import units_of
+def _encodes(preprocessor: Preprocessor, rows: Path, arrays: Path) -> bool:
+    """Whether it makes of the rows what is stored."""
+    from tasks.datasets.rows_file import RowsFile
 
+    stored, first, step = Examples.load(arrays).inputs, 0, 0
+    for frame in RowsFile(rows).frames():
+        again = preprocessor.encode(frame)
+        steps = step + int(again.offsets[-1])
+        offsets = stored.offsets[first : first + len(again) + 1] - step
+        same = np.array_equal(again.values, stored.values[step:steps])
+        if not (same and np.array_equal(again.offsets, offsets)):
+            return False
+        first, step = first + len(again), steps
+    return first == len(stored)
+
+
+def _made(make: Callable[[Path], Encoded], directory: Path) -> Prepared:
+    """Write everything beside, then move it into place, whole or not at all."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     for left in directory.parent.glob(f".{directory.name}-*"):
         shutil.rmtree(left, ignore_errors=True)  # of a night that was killed: one runs at a time
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
-        for split in SPLITS:
-            encoded.examples[split].save(scratch / split)
-            if "group" in encoded.rows[split]:
-                groups = units_of(encoded.rows[split]).to_numpy().astype(np.str_)
-                np.save(scratch / split / "groups.npy", groups, allow_pickle=False)
-        if encoded.vectors is not None:
-            np.save(scratch / VECTORS, encoded.vectors, allow_pickle=False)
-        for split in SPLITS:
-            write_rows(encoded.rows[split], scratch / f"rows_{split}.parquet")
+        encoded = make(scratch)
+        for note in encoded.notes:
+            logger.warning("prepare: %s", note)
         state = json.dumps(encoded.preprocessor.to_json(), ensure_ascii=False)
         (scratch / "preprocessor.json").write_text(state, "utf-8")
         (scratch / "preparation.json").write_text(_preparation(encoded), "utf-8")
-        prepared = _reference(encoded, directory)
+        prepared = _reference(encoded, scratch, directory)
         (scratch / "prepared.json").write_text(prepared.model_dump_json(indent=1), "utf-8")
         if directory.exists():
             shutil.rmtree(directory)
@@ -136,32 +135,22 @@ def _save(encoded: Encoded, directory: Path) -> Prepared:
     return prepared
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """The frame that `contents.write_rows` wrote."""
-    import pandas as pd
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    frame: pd.DataFrame = parquet.read_table(path).to_pandas(
-        types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None
-    )
-    return frame
-
-
 def _preparation(encoded: Encoded) -> str:
-    after = {split: counts(encoded.rows[split]) for split in SPLITS}
     content = {
         "classes": encoded.classes,
         "before": encoded.given,
-        "after": after,
+        "after": encoded.kept,
         "copies_of": encoded.copies,
         "notes": encoded.notes,
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
-def _reference(encoded: Encoded, directory: Path) -> Prepared:
-    rows = {split: len(encoded.rows[split]) for split in SPLITS}
+def _reference(encoded: Encoded, written: Path, directory: Path) -> Prepared:
+    from tasks.datasets.rows_file import RowsFile
+
+    rows = {split: sum(encoded.kept[split].values()) for split in SPLITS}
+    test = RowsFile(written / "rows_test.parquet")
     return Prepared(
         directory=str(directory),
         classes=encoded.classes,
@@ -169,6 +158,6 @@ def _reference(encoded: Encoded, directory: Path) -> Prepared:
         validation_rows=rows["validation"],
         test_rows=rows["test"],
         near_duplicates=encoded.copies["test"],
-        test_digest=digest_of_rows(encoded.rows["test"]),
-        test_sketch=sketch_of_rows(encoded.rows["test"]),
+        test_digest=digest_of_rows(test.frames()),
+        test_sketch=sketch_of_rows(test.frames()),
     )

@@ -7,9 +7,11 @@ rows of any length cost only their own steps. Padding happens once, in a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +153,93 @@ class Examples:
             for n in ("labels", "row_ids")
         )
         return cls(Ragged.load(directory), *read)
+
+
+class Growing:
+    """An `.npy` file that is written from its beginning to its end; `numpy.load` reads it.
+
+    Args:
+        path: The file; its folder is made where absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb")
+        self._length = 0
+        self._form: NDArray[Any] | None = None
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Write rows behind those before, of the same dtype and shape."""
+        if self._form is None:
+            self._form = values[:0]
+            self._write_header()
+        self._file.write(np.ascontiguousarray(values, self._form.dtype).tobytes())
+        self._length += len(values)
+
+    def close(self) -> None:
+        """Say how long it has become."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        """NumPy leaves room in it for any length, so that it can be written again."""
+        if self._form is not None:
+            form = np.lib.format.header_data_from_array_1_0(self._form)
+            shape = (self._length, *self._form.shape[1:])
+            header = {**form, "shape": shape, "fortran_order": False}
+            np.lib.format.write_array_header_1_0(self._file, header)
+
+
+class RaggedWriter:
+    """What `Ragged.save` writes, a part at a time.
+
+    Args:
+        directory: Made where absent.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._open = ExitStack()
+        self._directory = directory
+        self._steps = 0
+        self._values, self._offsets = self._growing("values"), self._growing("offsets")
+        self._offsets.append(np.zeros(1, np.int64))
+
+    def append(self, rows: Ragged) -> None:
+        """Rows behind those before, of the same dtype and channels."""
+        self._values.append(rows.values)
+        self._offsets.append(rows.offsets[1:] + self._steps)
+        self._steps += int(rows.offsets[-1])
+
+    def _growing(self, name: str) -> Growing:
+        file = Growing(self._directory / f"{name}.npy")
+        self._open.callback(file.close)
+        return file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+
+class ExamplesWriter(RaggedWriter):
+    """What `Examples.save` writes, a part at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._labels, self._row_ids = self._growing("labels"), self._growing("row_ids")
+
+    def add(self, part: Examples) -> None:
+        """Rows behind those before; ids are of one width in all parts."""
+        self.append(part.inputs)
+        self._labels.append(part.labels)
+        self._row_ids.append(part.row_ids)
 
 
 @dataclass(frozen=True)

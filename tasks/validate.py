@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 
 from infra.settings import Settings
@@ -22,9 +25,9 @@ from tasks.config import ConfigError, Pipeline
 from tasks.references import Finding, Snapshot, Validated
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from expectations.rows import Parts
     from expectations.terms import History, Report
+    from tasks.datasets.rows_file import RowsFile
 
 logger = logging.getLogger(__name__)
 
@@ -56,31 +59,29 @@ def judge(
         DataError: a snapshot that is not what its digest says.
         StorageError: a store that refuses or does not answer.
     """
-    from expectations.suites import read_suite
     from expectations.terms import SuiteError
     from expectations.validation import check
     from tasks.datasets import snapshots
     from tasks.datasets.canonical import end_of
     from tasks.terms import terms_of
 
-    frame = snapshots.load(snapshot, storage)
-    history = history_of(pipeline.name, logical_date, storage)
-    learnt = (label for night in history.nights for label in night.classes)
-    terms = terms_of(pipeline, end_of(logical_date), learnt, now=now)
-    try:
-        suite = read_suite(Path(pipeline.contract.suite)) if pipeline.contract.suite else None
-        report = check(
-            frame, terms, suite, history=history, docs_dir=docs, dropped=snapshot.duplicates
-        )
-    except SuiteError as error:
-        raise ConfigError(f"contract.suite: {error}") from None
-    key = _quarantine(frame, report, pipeline.name, logical_date, storage)
-    clean = None
-    if report.accepted:
-        rows = frame.drop(index=report.bad_rows.index).reset_index(drop=True)
-        clean = snapshot_of(rows, snapshot, pipeline.name, storage)
-        note = _note(rows, len(frame), clean, logical_date)
-        storage.put(f"{_notes(pipeline.name)}{logical_date.isoformat()}.json", note)
+    suite = _suite(pipeline)
+    with ExitStack() as opened:
+        rows = opened.enter_context(snapshots.opened(snapshot.key, snapshot.digest, storage))
+        history = history_of(pipeline.name, logical_date, storage, opened)
+        learnt = (label for night in history.nights for label in night.classes)
+        terms = terms_of(pipeline, end_of(logical_date), learnt, now=now)
+        try:
+            report = check(
+                rows.frames, terms, suite, history=history, docs_dir=docs,
+                dropped=snapshot.duplicates,
+            )  # fmt: skip
+        except SuiteError as error:
+            raise ConfigError(f"contract.suite: {error}") from None
+        key = _quarantine(rows, report, pipeline.name, logical_date, storage)
+        clean = None
+        if report.accepted:
+            clean = _accepted(rows, report, snapshot, pipeline.name, logical_date, storage)
     return Validated(
         accepted=report.accepted,
         reason=report.reason,
@@ -96,8 +97,45 @@ def judge(
     )  # fmt: skip
 
 
-def history_of(pipeline_name: str, logical_date: date, storage: Storage) -> History:
-    """The nights before a date whose batch was accepted, and the rows of the last of them."""
+def _accepted(
+    rows: RowsFile,
+    report: Report,
+    snapshot: Snapshot,
+    pipeline_name: str,
+    logical_date: date,
+    storage: Storage,
+) -> Snapshot:
+    """The clean rows, noted for later nights."""
+    bad = np.zeros(rows.rows, bool)
+    bad[report.bad_rows.index] = True
+    clean, classes = snapshot_of(rows, bad, snapshot, pipeline_name, storage)
+    day = logical_date.isoformat()
+    note = {"date": day, "rows": rows.rows, "classes": classes, "clean": clean.model_dump()}
+    storage.put(f"{_notes(pipeline_name)}{day}.json", json.dumps(note, indent=1).encode())
+    return clean
+
+
+def _suite(pipeline: Pipeline) -> list[dict[str, Any]] | None:
+    from expectations.suites import read_suite
+    from expectations.terms import SuiteError
+
+    try:
+        return read_suite(Path(pipeline.contract.suite)) if pipeline.contract.suite else None
+    except SuiteError as error:
+        raise ConfigError(f"contract.suite: {error}") from None
+
+
+def history_of(
+    pipeline_name: str, logical_date: date, storage: Storage, opened: ExitStack
+) -> History:
+    """The nights before a date whose batch was accepted, and the rows of the last of them.
+
+    Args:
+        pipeline_name: Of the pipeline.
+        logical_date: Tonight's, which is not among them.
+        storage: Where snapshots are.
+        opened: Keeps the rows at hand.
+    """
     from expectations.terms import History, Night
 
     folder = _notes(pipeline_name)
@@ -105,32 +143,39 @@ def history_of(pipeline_name: str, logical_date: date, storage: Storage) -> Hist
     last = [day for day in dates if day < logical_date.isoformat()][-NIGHTS:]
     notes = [json.loads(storage.get(f"{folder}{day}.json")) for day in last]
     nights = tuple(Night(note["date"], note["rows"], note["classes"]) for note in notes)
-    return History(nights, _reference(notes[-1]["clean"], storage) if notes else None)
+    return History(nights, _reference(notes[-1]["clean"], storage, opened) if notes else None)
 
 
-def _reference(clean: dict[str, object], storage: Storage) -> pd.DataFrame | None:
+def _reference(clean: dict[str, object], storage: Storage, opened: ExitStack) -> Parts | None:
     from tasks.datasets import snapshots
     from tasks.datasets.errors import DataError
 
+    snapshot = Snapshot.model_validate(clean)
+    rows = snapshots.opened(snapshot.key, snapshot.digest, storage)
     try:
-        return snapshots.load(Snapshot.model_validate(clean), storage)
+        return opened.enter_context(rows).frames
     except (StorageError, DataError) as error:
         logger.warning("no comparison with the night before: %s", error)
         return None
 
 
 def _quarantine(
-    frame: pd.DataFrame, report: Report, pipeline_name: str, logical_date: date, storage: Storage
+    rows: RowsFile, report: Report, pipeline_name: str, logical_date: date, storage: Storage
 ) -> str | None:
     """Where the bad rows went; None where there are none."""
+    import pandas as pd
     import pyarrow as pa
     from pyarrow import parquet
 
     from tasks.datasets.contents import arrow
+    from tasks.datasets.rows_file import framed
 
     if report.bad_rows.empty:
         return None
-    bad = frame.loc[report.bad_rows.index].assign(reason=report.bad_rows["reason"])
+    stays = np.ones(rows.rows, bool)
+    stays[report.bad_rows.index] = False
+    bad = pd.concat(map(framed, rows.without(stays)), ignore_index=True)
+    bad["reason"] = report.bad_rows["reason"].array
     content = io.BytesIO()
     parquet.write_table(pa.table({str(name): arrow(bad[name]) for name in bad.columns}), content)
     key = f"quarantine/{pipeline_name}/{logical_date.isoformat()}.parquet"
@@ -139,30 +184,41 @@ def _quarantine(
 
 
 def snapshot_of(
-    rows: pd.DataFrame, snapshot: Snapshot, pipeline_name: str, storage: Storage
-) -> Snapshot:
-    """Some of a snapshot's rows as a snapshot again; the same one where they are all."""
+    rows: RowsFile,
+    dropped: NDArray[np.bool_],
+    snapshot: Snapshot,
+    pipeline_name: str,
+    storage: Storage,
+) -> tuple[Snapshot, dict[str, int]]:
+    """A snapshot's rows without some, as a snapshot again; the same one where all stay.
+
+    Args:
+        rows: Of the snapshot.
+        dropped: Which of them do not stay, `(rows,)`.
+        snapshot: Where they come from.
+        pipeline_name: Of the pipeline.
+        storage: Where snapshots are.
+
+    Returns:
+        The snapshot, and the rows of each class in it.
+    """
     from tasks.datasets import snapshots
+    from tasks.datasets.rows_file import RowsFile
 
-    if len(rows) == snapshot.rows:
-        return snapshot
-    digest, key = snapshots.write(rows, pipeline_name, storage)
-    newest = rows["time"].max().isoformat() if "time" in rows else None
-    return snapshot.model_copy(
-        update={
-            "key": key,
-            "digest": digest,
-            "rows": len(rows),
-            "new_rows": min(snapshot.new_rows, len(rows)),
-            "newest": newest,
-        }
-    )
-
-
-def _note(rows: pd.DataFrame, total: int, clean: Snapshot, logical_date: date) -> bytes:
-    classes = {str(label): int(n) for label, n in rows["label"].value_counts().items()}
-    note = {"rows": total, "classes": classes, "clean": clean.model_dump()}
-    return json.dumps({"date": logical_date.isoformat(), **note}, indent=1).encode()
+    if not dropped.any():
+        return snapshot, rows.labels_and_newest()[0]
+    with snapshots.scratch() as folder:
+        kept = RowsFile.written(folder / "rows.parquet", rows.without(dropped))
+        digest, key = snapshots.keep(kept, pipeline_name, storage)
+        classes, newest = kept.labels_and_newest()
+    update = {
+        "key": key,
+        "digest": digest,
+        "rows": kept.rows,
+        "new_rows": min(snapshot.new_rows, kept.rows),
+        "newest": newest,
+    }
+    return snapshot.model_copy(update=update), classes
 
 
 def _notes(pipeline_name: str) -> str:

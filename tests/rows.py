@@ -1,7 +1,10 @@
 """Pipelines and canonical frames for tests of data, in one line each."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from tasks.config import Pipeline
 from tasks.datasets.series import as_series, nested
@@ -38,3 +41,14 @@ def series_of(*rows):
     offsets = np.cumsum([0, *(len(row) for row in rows)])
     values = np.array([step for row in rows for step in row], np.float32).reshape(-1, channels)
     return as_series(nested(values, offsets))
+
+
+@contextmanager
+def small_parts(rows=3, run_bytes=300):
+    """Tables are cut, sorted and read a few rows at a time, and runs lie on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.datasets.parts.ROWS_A_PART", rows)
+        patch.setattr("tasks.datasets.files.BLOCK_BYTES", 200)
+        patch.setattr("tasks.datasets.sorting.BYTES_A_RUN", run_bytes)
+        patch.setattr("tasks.datasets.sorting.ROWS_A_BATCH", max(2, rows // 8))
+        yield

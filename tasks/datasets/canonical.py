@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,40 +32,64 @@ from tasks.datasets.series import as_series
 RESERVED = ("row_id", "label", "text", "series", "time", "group", "split")
 
 
+@dataclass
+class Before:
+    """What the parts of a source said that came before, so that parts are read as the whole is.
+
+    Attributes:
+        untold: Rows so far of each content that is told apart by a number.
+        timed: Whether any time could be read.
+        unread: The first of a column of times of which none could be read, and the column.
+    """
+
+    untold: dict[str, int] = field(default_factory=dict)
+    timed: bool = False
+    unread: tuple[str, Any] | None = None
+
+    def times(self, facts: pa.Table, name: str, times: pd.Series) -> None:
+        """Note whether times could be read."""
+        self.timed = self.timed or bool(times.notna().any())
+        if not (self.timed or self.unread):
+            given = facts.column(name).drop_null()
+            self.unread = (name, given[0].as_py()) if len(given) else None
+
+    def end(self) -> None:
+        """The source has no more parts.
+
+        Raises:
+            DataError: there were times, and none of them could be read.
+        """
+        if self.unread and not self.timed:
+            name, example = self.unread
+            raise DataError(
+                f"time column {name!r}: no value is ISO 8601, such as 2026-01-31T18:00:00Z; the "
+                f"first is {example!r}; convert it in the source"
+            )
+
+
 def end_of(logical_date: date) -> datetime:
     """The last instant of a logical date, in UTC."""
     return datetime.combine(logical_date, time.max, UTC)
 
 
-def read(pipeline: Pipeline, logical_date: date) -> pd.DataFrame:
-    """The source's rows up to the end of the logical date, canonical.
+def table_of(choice: Choice, until: datetime | None) -> pa.Table:
+    """What one reader gives with the options chosen; raises as `reading.frames` does."""
+    return reader_of(choice)(until)
 
-    Rows whose time is missing or unreadable stay.
+
+def reader_of(choice: Choice) -> Callable[[datetime | None], pa.Table]:
+    """A reader with the options chosen.
 
     Raises:
         ConfigError: an unknown reader or option, or a required option that is not given.
-        DataError: a source that cannot be read or does not hold what the pipeline names.
-        StorageError: an object store that does not answer or refuses.
     """
-    until = end_of(logical_date)
-    source = pipeline.source
-    table = table_of(source.reader, until)
-    labels = table_of(source.labels, until) if source.labels else None
-    frame = canonical(table, pipeline, labels)
-    if "time" in frame:
-        frame = frame[~(frame["time"] > until)].reset_index(drop=True)
-    return frame
-
-
-def table_of(choice: Choice, until: datetime | None) -> pa.Table:
-    """What one reader gives with the options chosen; raises as `read` does."""
     reader = resolve(READERS, choice, "reader")
     parameters = inspect.signature(reader).parameters.values()
     keywords = (p for p in parameters if p.kind is p.KEYWORD_ONLY)
     missing = [p.name for p in keywords if p.default is p.empty]
     if missing:
         raise ConfigError(f"reader {choice.name!r}: option {missing[0]!r} is required and missing")
-    return reader(until)
+    return reader
 
 
 def canonical(
@@ -72,6 +98,7 @@ def canonical(
     labels: pa.Table | None = None,
     *,
     need_labels: bool = True,
+    before: Before | None = None,
 ) -> pd.DataFrame:
     """A source's table as a canonical frame, in the source's order.
 
@@ -84,12 +111,13 @@ def canonical(
         labels: Second table with the id and what is known of each series or text.
         need_labels: False for rows to score: only the input must be there, and other columns
             are taken where they are.
+        before: The table is a part of the source, and these are the parts before it.
 
     Raises:
         DataError: a column that is not there or of the wrong type, values of a split column that
             are no split, or series that do not fit together.
     """
-    columns = pipeline.columns
+    columns, so_far = pipeline.columns, Before() if before is None else before
     rows = examples(table, columns, labels, need_labels=need_labels)
     wanted = [("label", columns.label), ("time", columns.time), ("group", columns.group)]
     wanted += [("split", columns.split), *((name, name) for name in _slices(pipeline))]
@@ -100,7 +128,11 @@ def canonical(
     frame.setdefault("label", pd.Series(np.nan, range(len(rows.facts)), dtype="str"))
     order = ("label", "text", "series", "time", "group", "split", *pipeline.evaluation.slices)
     ordered = {part: frame[part] for part in order if part in frame}
-    return pd.DataFrame({"row_id": _row_ids(rows.ids, ordered), **ordered})
+    if "time" in frame:
+        so_far.times(rows.facts, str(columns.time), frame["time"])
+    if before is None:
+        so_far.end()
+    return pd.DataFrame({"row_id": _row_ids(rows.ids, ordered, so_far.untold), **ordered})
 
 
 def _slices(pipeline: Pipeline) -> tuple[str, ...]:
@@ -113,31 +145,42 @@ def _slices(pipeline: Pipeline) -> tuple[str, ...]:
     return pipeline.evaluation.slices
 
 
-def _row_ids(ids: pa.Array | None, frame: Mapping[str, pd.Series]) -> pd.Series:
-    given = _as_str(ids) if ids is not None else None
-    if given is not None and given.notna().all():
-        return given
-    hashed = pd.Series(list(_content_ids(frame)), dtype="str")
-    return hashed if given is None else given.fillna(hashed)
-
-
-def _content_ids(frame: Mapping[str, pd.Series]) -> Iterator[str]:
-    """A hash of input, label and split.
+def _row_ids(
+    ids: pa.Array | None, frame: Mapping[str, pd.Series], untold: dict[str, int]
+) -> pd.Series:
+    """The ids given; where there is none, a hash of input, label and split.
 
     Rows that are never dropped as duplicates (something is missing, or an official split gives
     them) are told apart by a number.
     """
+    label = frame["label"]
     inputs = frame["text"] if "text" in frame else frame["series"]
+    none = pd.Series(np.nan, label.index, dtype="str")
+    given = none if ids is None else _as_str(ids)
+    alike = inputs.isna() | label.isna()
+    if "split" in frame:
+        alike |= frame["split"] != "train"
+    asked = given.isna() | alike  # those that have an id are only counted
+    if not asked.any():
+        return given
+    some = {name: column[asked] for name, column in frame.items()}
+    names = _content_ids(inputs[asked], some, alike[asked].tolist(), untold)
+    hashed = pd.Series(list(names), label.index[asked], dtype="str")
+    return given.where(given.notna(), hashed.reindex(label.index))
+
+
+def _content_ids(
+    inputs: pd.Series, frame: Mapping[str, pd.Series], alike: list[bool], untold: dict[str, int]
+) -> Iterator[str]:
     prints = fingerprints(inputs)
     labels = plain(frame["label"])
     splits = frame["split"].tolist() if "split" in frame else ["train"] * len(prints)
-    seen: dict[str, int] = {}
-    for content, label, split in zip(prints, labels, splits, strict=True):
+    for content, label, split, several in zip(prints, labels, splits, alike, strict=True):
         told = "\0".join([content or "-", label or "-", split])
         name = hashlib.sha256(told.encode()).hexdigest()[:32]
-        if content is None or label is None or split != "train":
-            seen[name] = seen.get(name, -1) + 1
-            name = f"{name}-{seen[name]}"
+        if several:
+            untold[name] = untold.get(name, -1) + 1
+            name = f"{name}-{untold[name]}"
         yield name
 
 

@@ -98,7 +98,7 @@ def times_of(table: pa.Table, name: str) -> pd.Series:
     """A column of times in UTC, `datetime64[us, UTC]`; naive ones are UTC, unreadable ones NaT.
 
     Raises:
-        DataError: numbers, whose unit is not known, or text of which nothing is ISO 8601.
+        DataError: numbers, whose unit is not known.
     """
     values = column(table, name)
     dated = types.is_timestamp(values.type) or types.is_date(values.type)
@@ -111,12 +111,6 @@ def times_of(table: pa.Table, name: str) -> pd.Series:
         zone = getattr(values.type, "tz", None)
         values = values.cast(pa.timestamp("us", zone), safe=False)
     stamps = pd.to_datetime(values.to_pandas(), utc=True, errors="coerce", format="ISO8601")
-    if stamps.isna().all() and values.null_count < len(values):
-        example = values.drop_null()[0].as_py()
-        raise DataError(
-            f"time column {name!r}: no value is ISO 8601, such as 2026-01-31T18:00:00Z; the "
-            f"first is {example!r}; convert it in the source"
-        )
     times: pd.Series = stamps.dt.as_unit("us")
     return times
 

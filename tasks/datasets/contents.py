@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,21 @@ def fingerprints(inputs: pd.Series) -> NDArray[np.object_]:
         prints = [hashlib.sha256((text or "").encode()).hexdigest() for text in plain(inputs)]
     found = np.array(prints, object)
     found[inputs.isna().to_numpy()] = None
+    return found
+
+
+def numbers(prints: Iterable[str | None]) -> NDArray[np.uint64]:
+    """The first 64 bits of each fingerprint, `(rows,)`; 0 where the input is missing."""
+    digits = "".join([(one or "0" * 16)[:16] for one in prints])
+    return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
+
+
+def among(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of our numbers are among theirs, which are sorted; 0 never is."""
+    if not len(theirs):
+        return np.zeros(len(ours), bool)
+    at = np.minimum(np.searchsorted(theirs, ours), len(theirs) - 1)
+    found: NDArray[np.bool_] = (theirs[at] == ours) & (ours > 0)
     return found
 
 

@@ -6,20 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.datasets.errors import DataError
+from tasks.datasets.parts import rows_a_part
 from tasks.datasets.places import at_hand
 from tasks.misfits import unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BLOCK_BYTES = 16 << 20
 _LARGEST_BLOCK_BYTES = (1 << 31) - 1
 
 
 def read_csv(
-    until: datetime | None,  # noqa: ARG001 - files are whole; the logical date cuts later
+    until: datetime | None,
     *,
     path: str,
     sha256: str | None = None,
@@ -46,25 +48,67 @@ def read_csv(
         DataError: no such file, an empty one, or rows that do not fit the header.
     """
     import pyarrow as pa
+
+    blocks = stream_csv(
+        until, rows=0, path=path, sha256=sha256, delimiter=delimiter, encoding=encoding,
+        header=header, as_text=as_text,
+    )  # fmt: skip
+    return pa.concat_tables(blocks)
+
+
+def stream_csv(
+    until: datetime | None,  # noqa: ARG001
+    *,
+    rows: int,  # noqa: ARG001 - a file is cut where its blocks end
+    path: str,
+    sha256: str | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf8",
+    header: bool = True,
+    as_text: Sequence[str] = (),
+) -> Iterator[pa.Table]:
+    """As `read_csv`, a block of the file at a time; raises as it does.
+
+    Columns that look like text at once are settled; all others are read whole to guess their
+    types, and held while that is done.
+    """
     from pyarrow import csv
 
     with at_hand(path, sha256) as file, explained(path):
         refuse_empty(file, path)
-        table = csv.read_csv(
-            file,
-            # one block: guessing types from the first megabyte fails on what comes later
-            csv.ReadOptions(
-                block_size=_block_bytes(file),
-                encoding=encoding,
-                autogenerate_column_names=not header,
-            ),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            csv.ConvertOptions(column_types={name: pa.string() for name in as_text}),
+        read = csv.ReadOptions(
+            block_size=BLOCK_BYTES, encoding=encoding, autogenerate_column_names=not header
         )
-    missing = sorted(set(as_text) - set(table.column_names))
+        parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+        types = _guessed(file, read, parse, path, as_text)
+        blocks = csv.open_csv(file, read, parse, csv.ConvertOptions(column_types=types))
+        nothing = True
+        for block in blocks:
+            nothing = False
+            yield empty_cells_as_null(_table(block))
+        if nothing:
+            yield blocks.schema.empty_table()
+
+
+def _guessed(
+    file: Path, read: Any, parse: Any, path: str, as_text: Sequence[str]
+) -> dict[str, pa.DataType]:
+    """The type of each column of a CSV file that fits all of its rows."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    settled = {name: pa.string() for name in as_text}
+    first = csv.open_csv(file, read, parse, csv.ConvertOptions(column_types=settled)).schema
+    missing = sorted(set(as_text) - set(first.names))
     if missing:
-        raise DataError(f"{path}: as_text: " + unknown("column", missing[0], table.column_names))
-    return empty_cells_as_null(table)
+        raise DataError(f"{path}: as_text: " + unknown("column", missing[0], first.names))
+    open_ones = [field.name for field in first if not pa.types.is_string(field.type)]
+    if not open_ones or file.stat().st_size <= BLOCK_BYTES:
+        return dict(zip(first.names, first.types, strict=True))
+    convert = csv.ConvertOptions(include_columns=open_ones)
+    whole = csv.read_csv(file, read, parse, convert).schema
+    fields = [*zip(first.names, first.types, strict=True)]
+    return dict([*fields, *zip(whole.names, whole.types, strict=True)])
 
 
 def read_parquet(
@@ -88,6 +132,56 @@ def read_parquet(
     with at_hand(path, sha256) as file, explained(path):
         refuse_empty(file, path)
         return parquet.read_table(file, memory_map=False)
+
+
+def stream_parquet(
+    until: datetime | None,  # noqa: ARG001
+    *,
+    rows: int,
+    path: str,
+    sha256: str | None = None,
+) -> Iterator[pa.Table]:
+    """As `read_parquet`, some rows of a row group at a time; raises as it does."""
+    from pyarrow import dataset
+
+    with at_hand(path, sha256) as file, explained(path):
+        refuse_empty(file, path)
+        folders = dataset.HivePartitioning.discover(infer_dictionary=True)
+        partitioning = folders if file.is_dir() else None
+        source = dataset.dataset(file, format="parquet", partitioning=partitioning)
+        most = _rows(source, rows)
+        nothing = True
+        for fragment in source.get_fragments():
+            for group in fragment.split_by_row_group():
+                for batch in _batches(group, source.schema, most):
+                    nothing = False
+                    yield _table(batch)
+        if nothing:
+            yield source.schema.empty_table()
+
+
+def _batches(group: Any, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+    """A row group without reading ahead, which would hold several."""
+    from pyarrow import dataset
+
+    options = dataset.ParquetFragmentScanOptions(pre_buffer=False)
+    batches: Iterator[pa.RecordBatch] = group.to_batches(
+        schema=schema,
+        batch_size=rows,
+        batch_readahead=0,
+        use_threads=False,
+        fragment_scan_options=options,
+    )
+    return batches
+
+
+def _rows(source: Any, most: int) -> int:
+    """Rows of a part, fewer where those of the first file are long."""
+    for fragment in source.get_fragments():
+        groups = fragment.row_groups
+        size = sum(group.total_byte_size for group in groups)
+        return min(most, rows_a_part(sum(group.num_rows for group in groups), size))
+    return most
 
 
 def read_jsonl(
@@ -116,6 +210,12 @@ def read_jsonl(
                 raise DataError(f"{path}: is one JSON array; write one object a line, without it")
         options = json.ReadOptions(block_size=_block_bytes(file))
         return json.read_json(file, options, json.ParseOptions(newlines_in_values=False))
+
+
+def _table(batch: pa.RecordBatch) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_batches([batch])
 
 
 def _block_bytes(file: Path) -> int:

@@ -8,15 +8,24 @@ similarity search*, WWW 2007), so that nothing is missed and few pairs are ever 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.datasets.contents import arrow, fingerprints, input_name, plain, settled
+from tasks.datasets.contents import (
+    among,
+    arrow,
+    fingerprints,
+    input_name,
+    numbers,
+    plain,
+    settled,
+)
 from tasks.datasets.errors import DataError
 from tasks.datasets.series import as_series, flat, nested
 
@@ -29,36 +38,73 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def copies(train: pd.DataFrame, test: pd.DataFrame, similarity: float) -> NDArray[np.bool_]:
-    """Which train rows are copies of a test row, `(train rows,)`.
+    """Which train rows are copies of a test row, `(train rows,)`; see `Judging`."""
+    return Judging([test], similarity).copies(Comparable.of(train))
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """Rows as they are compared.
+
+    Attributes:
+        texts: `(rows,)` without links, case and punctuation; None where nothing is left to
+            compare, and None altogether for series.
+        numbers: `(rows,)` uint64, equal for equal inputs; 0 where there is nothing to compare.
+    """
+
+    texts: NDArray[np.object_] | None
+    numbers: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Comparable:
+        """Those of a canonical frame."""
+        name = input_name(frame)
+        if name == "series":
+            return cls(None, numbers(_rounded(frame[name])))
+        texts = _normalised(frame[name])
+        return cls(texts, numbers(fingerprints(pd.Series(texts, dtype="str"))))
+
+
+class Judging:
+    """Test rows, ready to be asked which train rows are copies of one.
 
     Text: case, punctuation and links aside, at least `similarity` of the 5-character shingles of
     both are common; texts equal after that always count. Numeric: equal when rounded to five
     decimals, whatever the similarity. Rows without an input are copies of nothing.
 
+    In memory are 8 bytes a row; below a similarity of 1 the shingles of all texts, too, some 40
+    bytes for each character while they are brought in order.
+
     Args:
-        train: A canonical frame.
-        test: Another.
+        test: Canonical frames.
         similarity: Above 0; 1 for equal texts only.
 
     Raises:
         DataError: a similarity of 0, at which everything is a copy.
     """
-    if not 0 < similarity <= 1:
-        raise DataError(f"split.near_duplicates: above 0 and at most 1, got {similarity}")
-    name = input_name(train)
-    if name == "series":
-        return _equal(_rounded(train[name]), _rounded(test[name]))
-    ours, theirs = _normalised(train[name]), _normalised(test[name])
-    found = _equal(ours, theirs)
-    rest = np.flatnonzero(~found & pd.notna(ours).astype(bool))
-    if similarity < 1 and len(rest):
-        found[rest] = _similar(ours[rest], theirs[pd.notna(theirs)], similarity)
-    return found
 
+    def __init__(self, test: Iterable[pd.DataFrame], similarity: float) -> None:
+        if not 0 < similarity <= 1:
+            raise DataError(f"split.near_duplicates: above 0 and at most 1, got {similarity}")
+        self._similarity = similarity
+        known = [np.empty(0, np.uint64)]
+        shingles = _Shingles()
+        for part in map(Comparable.of, test):
+            known.append(part.numbers)
+            if similarity < 1 and part.texts is not None:
+                shingles.add(part.texts[pd.notna(part.texts)])
+        self._known = np.unique(np.concatenate(known))
+        self._index = _Index.of(shingles, similarity) if shingles.texts else None
 
-def _equal(train: NDArray[np.object_], test: NDArray[np.object_]) -> NDArray[np.bool_]:
-    known = {content for content in test if content is not None}
-    return np.fromiter((content in known for content in train), bool, len(train))
+    def copies(self, train: Comparable) -> NDArray[np.bool_]:
+        """Which rows are copies of a test row, `(rows,)`."""
+        found = among(train.numbers, self._known)
+        if self._index is not None and train.texts is not None:
+            rest = np.flatnonzero(~found & (train.numbers > 0))
+            for at in range(0, len(rest), BLOCK_ROWS):
+                block = rest[at : at + BLOCK_ROWS]
+                found[block] = self._index.matches(train.texts[block], self._similarity)
+        return found
 
 
 def _rounded(series: pd.Series) -> NDArray[np.object_]:
@@ -79,14 +125,34 @@ def _normalised(texts: pd.Series) -> NDArray[np.object_]:
     return np.array([text or None for text in cleaned], object)
 
 
-def _similar(
-    train: NDArray[np.object_], test: NDArray[np.object_], similarity: float
-) -> NDArray[np.bool_]:
-    if not len(test):
-        return np.zeros(len(train), bool)
-    index = _Index.of(test, similarity)
-    blocks = (train[at : at + BLOCK_ROWS] for at in range(0, len(train), BLOCK_ROWS))
-    return np.concatenate([index.matches(block, similarity) for block in blocks])
+class _Shingles:
+    """The shingles of texts that come in parts.
+
+    Attributes:
+        texts: How many there were.
+        rows: `(shingles,)` int32, the text of each, ascending.
+        hashes: `(shingles,)` uint64.
+    """
+
+    def __init__(self) -> None:
+        self.texts = 0
+        self._rows: list[NDArray[np.int32]] = []
+        self._hashes: list[NDArray[np.uint64]] = []
+
+    def add(self, texts: NDArray[np.object_]) -> None:
+        """Texts behind those before."""
+        for at in range(0, len(texts), BLOCK_ROWS):
+            block = texts[at : at + BLOCK_ROWS]
+            rows, hashes = _shingles(block)
+            self._rows.append((rows + self.texts).astype(np.int32))
+            self._hashes.append(hashes)
+            self.texts += len(block)
+
+    def taken(self) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        """Rows and hashes, which are then gone from here."""
+        rows, self._rows = np.concatenate(self._rows), []
+        hashes, self._hashes = np.concatenate(self._hashes), []
+        return rows, hashes
 
 
 @dataclass(frozen=True)
@@ -108,14 +174,15 @@ class _Index:
     rare: sparse.csr_array
 
     @classmethod
-    def of(cls, texts: NDArray[np.object_], similarity: float) -> _Index:
-        rows, hashes = _shingles(texts)
+    def of(cls, shingles: _Shingles, similarity: float) -> _Index:
+        rows, hashes = shingles.taken()
         names, at = np.unique(hashes, return_inverse=True)
+        del hashes
         common = np.bincount(at)
         ranks = np.empty(len(names), np.int64)
         ranks[np.argsort(common, kind="stable")] = np.arange(len(names))
-        sizes = np.bincount(rows, minlength=len(texts))
-        shape = (len(texts), len(names))
+        sizes = np.bincount(rows, minlength=shingles.texts)
+        shape = (shingles.texts, len(names))
         prefix = _prefix(rows, ranks[at], sizes, np.zeros_like(sizes), similarity)
         rare = _incidence(rows[prefix], at[prefix], shape).T.tocsr()
         return cls(names, ranks, sizes, _incidence(rows, at, shape), rare)
@@ -194,7 +261,7 @@ def _shingles(texts: NDArray[np.object_]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def _prefix(
-    rows: NDArray[np.int64],
+    rows: NDArray[np.signedinteger[Any]],
     ranks: NDArray[np.int64],
     sizes: NDArray[np.int64],
     taken: NDArray[np.int64],
@@ -216,6 +283,6 @@ def _prefix(
 
 
 def _incidence(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
+    rows: NDArray[np.signedinteger[Any]], columns: NDArray[np.int64], shape: tuple[int, int]
 ) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)

@@ -7,30 +7,24 @@ snapshot a night took and counts it, so that later nights know what is usual.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import compute as pc
-from pyarrow import parquet, types
 
 from infra.storage import AlreadyExists, Storage
 from model_registry.words import counted
-from tasks.datasets.contents import arrow, settled
+from tasks.datasets import rows_file
 from tasks.datasets.errors import DataError
-from tasks.datasets.series import SERIES_TYPE, as_series, flat
+from tasks.datasets.rows_file import RowsFile
 from tasks.references import Snapshot
-
-TIME_TYPE = pa.timestamp("us", "UTC")
-_TYPES = {"series": SERIES_TYPE, "time": TIME_TYPE}
-_ORDER = ("row_id", "label", "text", "series", "time", "group", "split")
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ def digest_of(frame: pd.DataFrame) -> str:
     Raises:
         DataError: two rows with one id, so that their order is not settled.
     """
-    return _digest(_table(frame))
+    return rows_file.digest_of(_sorted(frame))
 
 
 def write(frame: pd.DataFrame, pipeline_name: str, storage: Storage) -> tuple[str, str]:
@@ -78,15 +72,18 @@ def write(frame: pd.DataFrame, pipeline_name: str, storage: Storage) -> tuple[st
         DataError: two rows with one id.
         StorageError: the store refuses or does not answer.
     """
-    table = _table(frame)
-    digest = _digest(table)
+    with scratch() as folder:
+        rows = RowsFile.written(folder / "rows.parquet", [_sorted(frame)])
+        return keep(rows, pipeline_name, storage)
+
+
+def keep(rows: RowsFile, pipeline_name: str, storage: Storage) -> tuple[str, str]:
+    """As `write`, rows that are sorted by id in a file already, each id once."""
+    digest = rows.digest()
     key = key_of(pipeline_name, digest)
     if not storage.exists(key):
-        with tempfile.TemporaryDirectory(prefix="nocturne-snapshot-") as scratch:
-            file = Path(scratch) / "rows.parquet"
-            parquet.write_table(table, file, compression="zstd")
-            with contextlib.suppress(AlreadyExists):  # another night wrote the same meanwhile
-                storage.upload(key, file, if_absent=True)
+        with contextlib.suppress(AlreadyExists):  # another night wrote the same meanwhile
+            storage.upload(key, rows.path, if_absent=True)
     return digest, key
 
 
@@ -102,19 +99,28 @@ def load(snapshot: Snapshot, storage: Storage) -> pd.DataFrame:
 
 def rows_of(key: str, digest: str, storage: Storage) -> pd.DataFrame:
     """The rows under a key if they are those the digest names; raises as `load` does."""
-    table = _read(key, storage)
-    found = _digest(table)
-    if found != digest:
-        raise DataError(
-            f"{key} in {storage.uri}: the rows have the digest {found} and not {digest}; it was "
-            "changed: delete it and ingest again"
-        )
-    return pd.DataFrame({name: _pandas(table.column(name)) for name in table.column_names})
+    with opened(key, digest, storage) as rows:
+        return pd.concat(rows.frames(), ignore_index=True)
 
 
-def row_ids(key: str, storage: Storage) -> set[str]:
-    """The ids in a stored snapshot; raises as `load` does."""
-    return set(_read(key, storage, ["row_id"]).column("row_id").to_pylist())
+@contextmanager
+def opened(key: str, digest: str, storage: Storage) -> Iterator[RowsFile]:
+    """The rows under a key to read in parts, sorted by id; raises as `load` does."""
+    with _at_hand(key, storage) as rows:
+        with _readable(key, storage):
+            found = rows.digest()
+        if found != digest:
+            raise DataError(
+                f"{key} in {storage.uri}: the rows have the digest {found} and not {digest}; it "
+                "was changed: delete it and ingest again"
+            )
+        yield rows
+
+
+def ids_of(key: str, storage: Storage) -> Iterator[pa.Array]:
+    """The ids in a stored snapshot in order, some at a time; raises as `load` does."""
+    with _at_hand(key, storage) as rows, _readable(key, storage):
+        yield from rows.ids()
 
 
 def note(night: NightRows, pipeline_name: str, storage: Storage) -> None:
@@ -152,63 +158,38 @@ def _nights(pipeline_name: str) -> str:
     return f"snapshots/{pipeline_name}/nights/"
 
 
-def _table(frame: pd.DataFrame) -> pa.Table:
-    """Columns in one order and of one type each, rows sorted by id."""
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what is too large for memory."""
+    with tempfile.TemporaryDirectory(prefix="nocturne-snapshot-") as folder:
+        yield Path(folder)
+
+
+def _sorted(frame: pd.DataFrame) -> pa.Table:
+    """As a table, rows sorted by id."""
     twice = frame["row_id"][frame["row_id"].duplicated()]
     if len(twice):
         raise DataError(
             f"an id repeats in {counted(len(twice), 'row')}, such as {twice.iloc[0]!r}; drop them"
         )
-    slices = sorted(name for name in frame.columns if name not in _ORDER)
-    names = [name for name in (*_ORDER, *slices) if name in frame.columns]
-    columns = {name: arrow(frame[name]).cast(_TYPES.get(name, pa.large_string())) for name in names}
-    table = pa.table(columns)
+    table = rows_file.typed(frame)
     return table.take(pc.sort_indices(table, [("row_id", "ascending")]))
 
 
-def _read(key: str, storage: Storage, columns: list[str] | None = None) -> pa.Table:
-    with tempfile.TemporaryDirectory(prefix="nocturne-snapshot-") as scratch:
-        file = Path(scratch) / "rows.parquet"
+@contextmanager
+def _at_hand(key: str, storage: Storage) -> Iterator[RowsFile]:
+    with scratch() as folder:
+        file = folder / "rows.parquet"
         storage.download(key, file)
-        try:
-            return parquet.read_table(file, columns=columns, memory_map=False)
-        except (pa.ArrowException, OSError) as error:
-            first = str(error).partition("\n")[0]
-            raise DataError(f"{key} in {storage.uri}: no readable Parquet ({first})") from None
+        with _readable(key, storage):
+            rows = RowsFile(file)
+        yield rows
 
 
-def _pandas(values: pa.ChunkedArray) -> pd.Series:
-    if types.is_list(values.type):
-        return as_series(values)
-    if types.is_timestamp(values.type):
-        times: pd.Series = values.to_pandas()
-        return times
-    return pd.Series(values.to_pandas(), dtype="str")
-
-
-def _digest(table: pa.Table) -> str:
-    """Over names, types and values, not over buffers: those differ between library versions."""
-    hasher = hashlib.sha256(b"nocturne snapshot 1\n")
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        kind = "series" if types.is_list(column.type) else str(_TYPES.get(name, "text"))
-        hasher.update(f"{name}\0{kind}\0{len(column)}\n".encode())
-        for part in _parts(column):
-            hasher.update(part)
-    return hasher.hexdigest()
-
-
-def _parts(column: pa.Array) -> Iterator[bytes]:
-    """What there is, how long it is, and what it says."""
-    yield np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
-    if types.is_list(column.type):
-        values, offsets = flat(column)
-        yield np.int64(values.shape[1]).astype("<i8").tobytes()
-        yield np.diff(offsets).astype("<i8").tobytes()
-        yield settled(values).astype("<f4").tobytes()
-    elif types.is_timestamp(column.type):
-        yield column.cast(pa.int64()).fill_null(0).to_numpy().astype("<i8").tobytes()
-    else:
-        text = column.cast(pa.large_string()).fill_null("")
-        yield pc.binary_length(text).to_numpy().astype("<i8").tobytes()
-        yield "".join(text.to_pylist()).encode()
+@contextmanager
+def _readable(key: str, storage: Storage) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).partition("\n")[0]
+        raise DataError(f"{key} in {storage.uri}: no readable Parquet ({first})") from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,9 @@ from tasks.datasets.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+TRAIN, VALIDATION, TEST = SIDES = ("train", "validation", "test")
+Parts = Callable[[], Iterator[pd.DataFrame]]
+Codes = NDArray[np.int8]
 
 
 def assign(frame: pd.DataFrame, split: Split) -> NDArray[np.str_]:
@@ -36,15 +40,38 @@ def assign(frame: pd.DataFrame, split: Split) -> NDArray[np.str_]:
     Raises:
         DataError: a split column without train or without test rows.
     """
-    units = units_of(frame)
-    if split.by == "column":
-        sides = _by_column(frame, units, split.validation)
-    elif split.by == "time":
-        sides = _by_time(frame, units, split)
+    return np.array(SIDES)[codes_of(lambda: iter([frame]), split)]
+
+
+def codes_of(parts: Parts, split: Split) -> Codes:
+    """As `assign`, for rows that come in parts, as indices into SIDES, `(rows,)`.
+
+    Args:
+        parts: The parts of a canonical frame, its input aside; asked twice. By `time`, ids or
+            groups and times of all rows are held.
+        split: The pipeline's settings.
+    """
+    if split.by == "time":
+        codes = _by_time(parts, split)
+    elif split.by == "column":
+        codes = _by_column(parts, split.validation)
     else:
-        sides = _by_share(_positions(units), split.test, split.validation)
-    _warn_of_gaps(frame, sides)
-    return sides
+        positions = (_positions(units_of(part)) for part in parts())
+        codes = np.concatenate([_by_share(one, split.test, split.validation) for one in positions])
+    _warn_of_gaps(classes_of(parts, codes))
+    return codes
+
+
+def classes_of(parts: Parts, codes: Codes) -> dict[str, dict[str, int]]:
+    """Side to class to rows, the largest class first; rows of code -1 are on no side."""
+    counts: dict[str, Counter[str]] = {side: Counter() for side in SIDES}
+    first = 0
+    for part in parts():
+        here = codes[first : first + len(part)]
+        first += len(part)
+        for code, side in enumerate(SIDES):
+            counts[side].update(part["label"][here == code].dropna().tolist())
+    return {side: dict(found.most_common()) for side, found in counts.items()}
 
 
 def units_of(frame: pd.DataFrame) -> pd.Series:
@@ -62,44 +89,47 @@ def _positions(units: pd.Series) -> NDArray[np.float64]:
     return (numbers >> np.uint64(11)).astype(np.float64)[codes] / 2.0**53
 
 
-def _by_share(positions: NDArray[np.float64], test: float, validation: float) -> NDArray[np.str_]:
-    return np.select(
-        [positions < test, positions < test + validation], [TEST, VALIDATION], TRAIN
-    ).astype(np.str_)
+def _by_share(positions: NDArray[np.float64], test: float, validation: float) -> Codes:
+    sides = np.select([positions < test, positions < test + validation], [2, 1], 0)
+    return sides.astype(np.int8)
 
 
-def _by_time(frame: pd.DataFrame, units: pd.Series, split: Split) -> NDArray[np.str_]:
-    rows = pd.DataFrame({"unit": units, "time": frame["time"]})
+def _by_time(parts: Parts, split: Split) -> Codes:
+    rows = pd.concat(
+        [pd.DataFrame({"unit": units_of(part), "time": part["time"]}) for part in parts()],
+        ignore_index=True,
+    )
     sizes = rows.groupby("unit").agg(oldest=("time", "min"), rows=("unit", "size")).reset_index()
     ordered = sizes.sort_values(["oldest", "unit"], ascending=[False, True], na_position="last")
-    newer = (ordered["rows"].cumsum() - ordered["rows"]) / max(len(frame), 1)
+    newer = (ordered["rows"].cumsum() - ordered["rows"]) / max(len(rows), 1)
     newer = newer.mask(ordered["oldest"].isna(), 1.0)
     position = pd.Series(newer.to_numpy(), ordered["unit"].to_numpy())
-    return _by_share(units.map(position).to_numpy(np.float64), split.test, split.validation)
+    return _by_share(rows["unit"].map(position).to_numpy(np.float64), split.test, split.validation)
 
 
-def _by_column(frame: pd.DataFrame, units: pd.Series, validation: float) -> NDArray[np.str_]:
-    sides = frame["split"].to_numpy().astype(np.str_)
-    counts = {side: int((sides == side).sum()) for side in (TRAIN, VALIDATION, TEST)}
+def _by_column(parts: Parts, validation: float) -> Codes:
+    numbers = {side: code for code, side in enumerate(SIDES)}
+    sides = np.concatenate([part["split"].map(numbers).to_numpy(np.int8) for part in parts()])
+    counts = {side: int((sides == code).sum()) for side, code in numbers.items()}
     if not counts[TRAIN] or not counts[TEST]:
         raise DataError(
             f"split.by: column needs train and test rows; the column gives {counts}; use "
             "split.by: hash, or another column"
         )
-    if counts[VALIDATION]:
-        return sides
-    carved = (sides == TRAIN) & (_positions(units) < validation)
-    return np.where(carved, VALIDATION, sides).astype(np.str_)
+    if not counts[VALIDATION]:
+        carved = np.concatenate([_positions(units_of(part)) for part in parts()]) < validation
+        sides[(sides == numbers[TRAIN]) & carved] = numbers[VALIDATION]
+    return sides
 
 
-def _warn_of_gaps(frame: pd.DataFrame, sides: NDArray[np.str_]) -> None:
-    counts = pd.crosstab(frame["label"], sides).reindex(columns=[TRAIN, VALIDATION, TEST])
-    for label, row in counts.fillna(0).iterrows():
-        empty = [side for side, count in row.items() if not count]
+def _warn_of_gaps(counts: Mapping[str, Mapping[str, int]]) -> None:
+    for label in sorted(set().union(*counts.values())):
+        found = {side: counts[side].get(label, 0) for side in SIDES}
+        empty = [side for side, rows in found.items() if not rows]
         if empty:
             logger.warning(
                 "class %r has %d rows and none of them in %s; its scores there are undefined",
                 label,
-                int(row.sum()),
-                " or ".join(str(side) for side in empty),
+                sum(found.values()),
+                " or ".join(empty),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,21 +45,31 @@ class NumericPreprocessor:
         self.spec = InputSpec("numeric", len(center) + len(indicated) + 1)
 
     @classmethod
-    def fit(cls, preprocessing: Preprocessing, frame: pd.DataFrame) -> NumericPreprocessor:
-        """Learn the scaling from train rows, of the steps that models will see.
+    def fit(
+        cls, preprocessing: Preprocessing, frames: Iterable[pd.DataFrame]
+    ) -> NumericPreprocessor:
+        """Learn the scaling from train rows, of the steps that models will see; all are held.
 
         Args:
             preprocessing: Scaling and greatest length.
-            frame: Train rows with the column `series`.
+            frames: Train rows with the column `series`, in one part or several.
 
         Raises:
             ConfigError: an unknown scaler.
             ValueError: no step at all, or rows whose channels differ.
         """
         scaler = resolve(SCALERS, preprocessing.scaling, "scaler")
-        values = steps_of(frame).cut(preprocessing.max_length).values.astype(np.float64)
-        if not values.size:
-            raise ValueError(f"scaling: needs at least one step; the {len(frame)} rows have none")
+        parts: list[NDArray[Any]] = []
+        rows = 0
+        for frame in frames:
+            channels = next((part.shape[1] for part in parts if part.size), None)
+            steps = steps_of(frame, channels).cut(preprocessing.max_length)
+            parts.append(steps.values)
+            rows += len(steps)
+        some = [part for part in parts if part.size]
+        if not some:
+            raise ValueError(f"scaling: needs at least one step; the {rows} rows have none")
+        values = np.concatenate(some).astype(np.float64)
         missing = np.isnan(values)
         values[:, missing.all(axis=0)] = 0
         center, scale = scaler(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import pandas as pd
@@ -12,6 +12,8 @@ from tasks.misfits import unknown
 from tasks.ragged import InputSpec, Ragged
 from tasks.sequences.numeric import NumericPreprocessor
 from tasks.sequences.text import TextPreprocessor
+
+Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
 
 class Preprocessor(Protocol):
@@ -37,15 +39,15 @@ _KINDS: dict[str, type[TextPreprocessor] | type[NumericPreprocessor]] = {
 def fit_preprocessor(
     kind: Kind,
     preprocessing: Preprocessing,
-    frame: pd.DataFrame,
-    unlabelled: pd.DataFrame | None = None,
+    train: Frames,
+    unlabelled: Frames | None = None,
 ) -> Preprocessor:
     """Learn vocabulary or scaling from train rows, and words from texts without labels.
 
     Args:
         kind: The pipeline's kind, `text` or `numeric`.
         preprocessing: What the pipeline asks for.
-        frame: Canonical train rows.
+        train: Canonical rows, whole or in parts.
         unlabelled: Texts without labels, of text pipelines that have some.
 
     Raises:
@@ -53,8 +55,12 @@ def fit_preprocessor(
         ValueError: rows that cannot be encoded, the first one named.
     """
     if unlabelled is not None and kind == "text":
-        return TextPreprocessor.fit(preprocessing, frame, unlabelled)
-    return _KINDS[kind].fit(preprocessing, frame)
+        return TextPreprocessor.fit(preprocessing, _parts(train), _parts(unlabelled))
+    return _KINDS[kind].fit(preprocessing, _parts(train))
+
+
+def _parts(rows: Frames) -> Iterable[pd.DataFrame]:
+    return [rows] if isinstance(rows, pd.DataFrame) else rows
 
 
 def preprocessor_from_json(state: Mapping[str, Any]) -> Preprocessor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -63,7 +64,8 @@ class _Sentences:
 
     def __iter__(self) -> Iterator[list[int]]:
         for rows in self._texts:
-            own = rows.values if rows.values.ndim == 1 else rows.values[:, 0]
-            for first, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True):
+            values, offsets = np.asarray(rows.values), np.asarray(rows.offsets)  # maps are slow
+            own = values if values.ndim == 1 else values[:, 0]
+            for first, end in itertools.pairwise(offsets):
                 row = own[first:end]
                 yield row[row > UNKNOWN].tolist()

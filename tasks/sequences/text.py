@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,10 @@ class Cleaner:
         offsets = np.append(0, ends - np.arange(len(ends)))[: len(words) + 1]
         return Words(list(numbers)[1:], codes[codes >= 0], offsets)
 
-    def counts(self, frame: pd.DataFrame) -> Counter[str]:
-        """How often each token occurs in the column `text`."""
+    def counts(self, frames: Iterable[pd.DataFrame]) -> Counter[str]:
+        """How often each token occurs in the column `text` of all frames."""
         counts: Counter[str] = Counter()
-        for block in blocks(frame):
+        for block in itertools.chain.from_iterable(map(blocks, frames)):
             counts.update(_count(block, self.tokens(block.distinct)))
         return counts
 
@@ -80,14 +80,14 @@ class TextPreprocessor:
     def fit(
         cls,
         preprocessing: Preprocessing,
-        frame: pd.DataFrame,
-        unlabelled: pd.DataFrame | None = None,
+        frames: Iterable[pd.DataFrame],
+        unlabelled: Iterable[pd.DataFrame] = (),
     ) -> TextPreprocessor:
         """Learn the tokenizer from train rows, and frequent words from texts without labels.
 
         Args:
             preprocessing: Cleaning steps, tokenizer and greatest length.
-            frame: Train rows with the column `text`.
+            frames: Train rows with the column `text`, in one part or several.
             unlabelled: Texts without labels, likewise.
 
         Raises:
@@ -97,10 +97,9 @@ class TextPreprocessor:
         choice = preprocessing.tokenizer
         untrained = resolve(TOKENIZERS, choice, "tokenizer")()
         cleaner = Cleaner(preprocessing.cleaning)
-        counts = cleaner.counts(frame)
-        if unlabelled is not None:
-            found = cleaner.counts(unlabelled)
-            counts.update({word: n for word, n in found.items() if n >= LEAST_UNLABELLED})
+        counts = cleaner.counts(frames)
+        found = cleaner.counts(unlabelled)
+        counts.update({word: n for word, n in found.items() if n >= LEAST_UNLABELLED})
         return cls(cleaner, choice.name, untrained.fit(counts), preprocessing.max_length)
 
     @classmethod

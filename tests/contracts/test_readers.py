@@ -12,8 +12,9 @@ from pyarrow import parquet
 
 from tasks.config import Choice, ConfigError, Pipeline
 from tasks.datasets import READERS
-from tasks.datasets.canonical import canonical, end_of, read, table_of
+from tasks.datasets.canonical import canonical, end_of, table_of
 from tasks.datasets.errors import DataError
+from tasks.datasets.reading import read
 
 UNTIL = end_of(date(2026, 3, 1))
 ROWS = [

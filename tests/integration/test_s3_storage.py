@@ -9,8 +9,8 @@ from infra.settings import Settings
 from infra.storage import AlreadyExists, S3Storage, StorageError, Unreachable
 from tasks.config import Pipeline
 from tasks.datasets import snapshots
-from tasks.datasets.canonical import read
 from tasks.datasets.intake import take_in
+from tasks.datasets.reading import read
 from tests.s3_server import SECRET, Fault, silent, wire
 from tests.servers import free_port
 

@@ -12,10 +12,10 @@ import pytest
 
 from infra.storage import LocalStorage
 from tasks.datasets import snapshots
-from tasks.datasets.canonical import read
 from tasks.datasets.duplicates import without_duplicates
 from tasks.datasets.intake import take_in
 from tasks.datasets.near_duplicates import copies
+from tasks.datasets.reading import read
 from tasks.datasets.splits import assign
 from tests.rows import pipeline_of
 

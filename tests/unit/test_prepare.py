@@ -1,7 +1,9 @@
 """From a snapshot to encoded splits on disk."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
@@ -9,15 +11,19 @@ import pyarrow as pa
 import pytest
 
 from infra.local import LocalStorage
+from tasks import preparation
 from tasks.config import Pipeline
 from tasks.datasets import snapshots
-from tasks.datasets.contents import write_rows
+from tasks.datasets.contents import fingerprints, write_rows
 from tasks.datasets.errors import DataError
-from tasks.preparation import SPLITS, digest_of_rows, encode, sketch_of_rows
-from tasks.prepare import prepare, prepared_in, read_rows
+from tasks.datasets.rows_file import RowsFile, typed
+from tasks.inference.assembly import read_rows
+from tasks.preparation import SPLITS, digest_of_rows, sketch_of_rows
+from tasks.prepare import prepare, prepared_in
 from tasks.ragged import Examples
 from tasks.references import Snapshot
 from tasks.sequences.preprocessor import preprocessor_from_json
+from tests.rows import small_parts
 
 WORDS = np.array([f"{a}{b}{c}" for a in "bdfgkl" for b in "aeiou" for c in "mnrst"])
 
@@ -72,6 +78,21 @@ def storage(tmp_path):
     return LocalStorage(tmp_path / "store")
 
 
+@pytest.fixture
+def encode(tmp_path):
+    """Encode a frame; what was written lies in `encode.folder`."""
+
+    def encoded(rows, asked, unlabelled=None):
+        files = [
+            None if each is None else RowsFile.written(tmp_path / f"{name}.parquet", [typed(each)])
+            for name, each in {"rows": rows, "more": unlabelled}.items()
+        ]
+        encoded.folder = Path(mkdtemp(dir=tmp_path))
+        return preparation.encode(files[0], asked, encoded.folder, files[1])
+
+    return encoded
+
+
 def test_rows_come_back_from_disk_in_the_order_of_the_arrays(tmp_path, storage):
     rows = frame()
     prepared = prepared_in(tmp_path / "work", pipeline(), stored(rows, storage), storage)
@@ -87,13 +108,13 @@ def test_rows_come_back_from_disk_in_the_order_of_the_arrays(tmp_path, storage):
         assert np.array_equal(preprocessor.encode(raw).values, examples.inputs.values)
 
 
-def test_classes_are_sorted_and_listed_ones_keep_their_place():
+def test_classes_are_sorted_and_listed_ones_keep_their_place(encode):
     encoded = encode(frame(), pipeline(contract={"labels": ["yes", "maybe", "no"]}))
     assert encoded.classes == ("maybe", "no", "yes")
     assert encoded.notes == ("class 'maybe' has no row at all; it keeps its place in the answers",)
 
 
-def test_nothing_is_learnt_from_validation_and_test_rows():
+def test_nothing_is_learnt_from_validation_and_test_rows(encode):
     rows = frame()
     held_out = rows["split"] != "train"
     changed = rows.assign(
@@ -123,7 +144,7 @@ def test_copies_of_test_and_validation_rows_leave_train_and_are_counted(tmp_path
     assert not {"r000", "r001", "r002", "r003"} & set(train)
 
 
-def test_equal_rows_of_signs_only_are_copies_too():
+def test_equal_rows_of_signs_only_are_copies_too(encode):
     rows = frame()
     rows.loc[[0, 60], "text"] = "\U0001f600 !!!"
     assert encode(rows, pipeline()).copies == {"test": 1, "validation": 0}
@@ -167,11 +188,38 @@ def test_other_rows_find_another_place_and_another_digest(tmp_path, storage):
     assert first.test_digest != second.test_digest
 
 
-def test_the_test_digest_is_of_ids_inputs_and_labels_in_any_order():
+def test_the_test_digest_is_of_ids_inputs_and_labels_however_they_are_cut():
     rows = frame()
-    assert digest_of_rows(rows) == digest_of_rows(rows.iloc[::-1].assign(shop="x"))
+    parts = [rows.iloc[:20], rows.iloc[20:].assign(shop="x")]
+    assert digest_of_rows([rows]) == digest_of_rows(parts)
+    assert sketch_of_rows([rows]) == sketch_of_rows(parts)
+    told = sorted(zip(rows["row_id"], fingerprints(rows["text"]), rows["label"], strict=True))
+    assert digest_of_rows([rows]) == sha256(json.dumps(told).encode()).hexdigest()
     for column in ("row_id", "text", "label"):
-        assert digest_of_rows(rows) != digest_of_rows(rows.assign(**{column: "z" + rows[column]}))
+        changed = rows.assign(**{column: "z" + rows[column]})
+        assert digest_of_rows([rows]) != digest_of_rows([changed])
+
+
+def test_parts_are_prepared_as_the_whole_is(tmp_path, storage):
+    rows = frame()
+    rows.loc[1, "text"] = rows.loc[61, "text"].upper()
+    rows["group"] = pd.Series([f"g{number // 2}" for number in range(62)], dtype="str")
+    digest, _ = snapshots.write(unlabelled(rows), "tiny", storage)
+    snapshot = stored(rows, storage).model_copy(update={"unlabelled": digest})
+    asked = pipeline(preprocessing={"vectors": 8})
+    whole = prepared_in(tmp_path / "whole", asked, snapshot, storage)
+    with small_parts():
+        parts = prepared_in(tmp_path / "parts", asked, snapshot, storage)
+        again = prepared_in(tmp_path / "parts", asked, snapshot, storage)
+    assert again == parts
+    assert parts == whole.model_copy(update={"directory": parts.directory})
+    files = [path.relative_to(whole.directory) for path in Path(whole.directory).rglob("*.*")]
+    for name in set(files) - {Path("prepared.json")}:
+        one, other = Path(whole.directory) / name, Path(parts.directory) / name
+        if name.suffix == ".parquet":
+            pd.testing.assert_frame_equal(read_rows(one), read_rows(other))
+        else:
+            assert one.read_bytes() == other.read_bytes(), name
 
 
 @pytest.mark.parametrize("damage", ["prepared.json", "preprocessor.json", "test/values.npy"])
@@ -204,7 +252,7 @@ def test_a_night_killed_while_writing_leaves_nothing_that_counts(tmp_path, stora
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.datasets.contents.write_rows", killed)
+        patch.setattr("tasks.datasets.rows_file.RowsFile.written", killed)
         with pytest.raises(KeyboardInterrupt):
             prepared_in(tmp_path / "work", pipeline(), snapshot, storage)
     assert list((tmp_path / "work").iterdir()) == []
@@ -227,8 +275,8 @@ def test_series_are_prepared_with_their_gaps(tmp_path, storage):
     assert prepared_in(tmp_path / "work", asked, snapshot, storage) == prepared
     frame_again = read_rows(directory / "rows_test.parquet")
     write_rows(frame_again, tmp_path / "again.parquet")
-    assert digest_of_rows(read_rows(tmp_path / "again.parquet")) == prepared.test_digest
-    assert sketch_of_rows(read_rows(tmp_path / "again.parquet")) == prepared.test_sketch != ""
+    assert digest_of_rows([read_rows(tmp_path / "again.parquet")]) == prepared.test_digest
+    assert sketch_of_rows([read_rows(tmp_path / "again.parquet")]) == prepared.test_sketch != ""
 
 
 def test_the_stage_reads_and_writes_where_the_environment_says(tmp_path, monkeypatch):
@@ -248,14 +296,14 @@ def test_the_stage_reads_and_writes_where_the_environment_says(tmp_path, monkeyp
     }
 
 
-def test_a_class_that_no_train_row_has_stops_the_night():
+def test_a_class_that_no_train_row_has_stops_the_night(encode):
     rows = frame()
     rows.loc[[41, 61], "label"] = "late"
     with pytest.raises(DataError, match=r"'late': cannot be learnt.*'validation': 1, 'test': 1"):
         encode(rows, pipeline())
 
 
-def test_a_class_that_is_not_judged_is_noted():
+def test_a_class_that_is_not_judged_is_noted(encode):
     rows = frame()
     rows.loc[[1, 2], "label"] = "early"
     notes = encode(rows, pipeline()).notes
@@ -271,7 +319,7 @@ def test_a_class_that_is_not_judged_is_noted():
     ],
     ids=["no validation rows", "one class", "a missing label"],
 )
-def test_rows_that_cannot_teach_and_judge_are_refused(spoil, message):
+def test_rows_that_cannot_teach_and_judge_are_refused(encode, spoil, message):
     by = {"by": "column", "validation": 0.0}
     with pytest.raises(DataError, match=message):
         encode(spoil(frame()).reset_index(drop=True), pipeline(split=by))
@@ -284,20 +332,21 @@ def unlabelled(rows):
     return pd.DataFrame({"row_id": [f"u{n}" for n in range(len(said))], "text": said})
 
 
-def test_texts_without_labels_teach_words_and_vectors_but_not_those_that_judge():
+def test_texts_without_labels_teach_words_and_vectors_but_not_those_that_judge(encode):
     rows = frame()
     others = unlabelled(rows)
     asked = pipeline(preprocessing={"vectors": 8})
     encoded = encode(rows, asked, others)
     assert "novelty" in encoded.preprocessor.to_json()["tokenizer"]["state"]["words"]
-    assert encoded.vectors.shape == (encoded.preprocessor.spec.size, 8)
-    assert encoded.vectors[2:].any(axis=1).all()
+    vectors = np.load(encode.folder / "vectors.npy")
+    assert vectors.shape == (encoded.preprocessor.spec.size, 8)
+    assert vectors[2:].any(axis=1).all()
     planted = rows.assign(text=rows["text"].where(rows["split"] == "train", "leak " * 9))
     leaking = pd.DataFrame({"row_id": ["u0"], "text": pd.Series(["leak " * 9], dtype="str")})
     found = encode(planted, asked, pd.concat([others, leaking], ignore_index=True))
     assert "leak" not in found.preprocessor.to_json()["tokenizer"]["state"]["words"]
     plain = encode(rows, pipeline(), others)
-    assert plain.vectors is None
+    assert not (encode.folder / "vectors.npy").exists()
     assert "novelty" not in plain.preprocessor.to_json()["tokenizer"]["state"]["words"]
 
 

@@ -13,10 +13,11 @@ from sklearn.svm import LinearSVC
 
 from tasks.config import Split
 from tasks.datasets import tickets as words
-from tasks.datasets.canonical import canonical, end_of, read
+from tasks.datasets.canonical import canonical, end_of
 from tasks.datasets.duplicates import without_duplicates
 from tasks.datasets.errors import DataError
 from tasks.datasets.near_duplicates import copies
+from tasks.datasets.reading import read
 from tasks.datasets.splits import assign
 from tasks.datasets.synthetic import PERIOD_DAYS, read_synthetic, tickets_of
 from tests.rows import pipeline_of

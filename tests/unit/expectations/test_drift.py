@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 
-from expectations.audit import audit
 from expectations.drift import shifts, stability
+from expectations.facts import facts_of
 from expectations.terms import History
 from tests.frames import SERIES, series_terms, text_terms, tickets, waves
 
@@ -14,7 +14,7 @@ COUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=12)
 
 
 def _shifts(now, before, terms):
-    return shifts(audit(now, terms), terms, History(reference=before))
+    return shifts(facts_of(now, terms), terms, History(reference=before))
 
 
 @settings(deadline=None)
@@ -76,5 +76,5 @@ def test_only_rows_the_reference_does_not_hold_are_compared():
 def test_a_text_that_spells_out_its_label_is_told():
     leaked = tickets()
     leaked["text"] = leaked["text"] + " [" + leaked["label"] + "]"
-    (finding,) = shifts(audit(leaked, text_terms()), text_terms(), History())
+    (finding,) = shifts(facts_of(leaked, text_terms()), text_terms(), History())
     assert "300 of 300 rows contain their own label" in finding.message

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from expectations.audit import audit
+from expectations.facts import facts_of
 from expectations.recent import completeness
 from expectations.terms import History, Night
 from tests.frames import AS_OF, text_terms
@@ -25,7 +25,7 @@ def _days(counts, last=AS_OF):
 
 def _found(frame, history=None, **changes):
     terms = text_terms(**changes)
-    return completeness(audit(frame, terms), terms, history or History())
+    return completeness(facts_of(frame, terms), terms, history or History())
 
 
 def test_even_days_say_nothing():
