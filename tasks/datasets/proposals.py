@@ -15,6 +15,7 @@ from tasks.datasets.profile import Profile
 
 SKEWED = 3  # largest class over smallest from which balancing is worth a candidate
 LEAST_JUDGED = 5  # rows of the rarest class that each side of a split should get
+COMPARED = 1_000_000  # rows up to which near copies are sought: the judging ones are held for it
 MOST_BAD = 0.2  # share of bad rows from which a person must look
 BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows in a batch
 UPDATES = {"text": 1_500, "numeric": 1_000}
@@ -132,17 +133,21 @@ def _preprocessing(
 
 
 def _split(bare: Pipeline, seen: Profile, notes: dict[str, str]) -> dict[str, Any]:
+    near: dict[str, Any] = {}
+    if seen.rows > COMPARED:
+        near["near_duplicates"] = 1.0
+        notes["split.near_duplicates"] = "Rows are many: near copies would be sought in memory."
     if bare.columns.split:
         notes["split.by"] = "The official split; validation is carved from train where it has none."
         notes["split.test"] = "Not used: the column says."
-        return {"by": "column"}
+        return {"by": "column", **near}
     wanted = LEAST_JUDGED / max(seen.rarest, 1)
     validation, test = min(0.2, max(0.15, wanted)), min(0.25, max(0.2, wanted))
     name = seen.classes[-1][0]
     notes["split.test"] = (
         f"About {test * seen.rarest:.0f} of the {seen.rarest:,} rows of {name!r}, the rarest class."
     )
-    return {"by": "hash", "validation": _up(validation), "test": _up(test)}
+    return {"by": "hash", "validation": _up(validation), "test": _up(test), **near}
 
 
 def _up(share: float) -> float:

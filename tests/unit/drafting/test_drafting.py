@@ -9,6 +9,7 @@ import yaml
 
 from infra.local import LocalStorage
 from tasks.config import ConfigError, Pipeline
+from tasks.datasets import proposals
 from tasks.datasets.canonical import end_of
 from tasks.datasets.drafting import Options, initialise
 from tasks.datasets.guessing import Given
@@ -309,6 +310,14 @@ def test_few_rows_are_folded_and_texts_without_labels_give_vectors(tmp_path):
     plain, _ = _night(initialise(Options(path, Given(label="team"))), tmp_path)
     assert plain.preprocessing.vectors == 0
     assert take_in(plain, DAY, LocalStorage(tmp_path / "store")).unlabelled is None
+
+
+def test_near_copies_are_sought_where_rows_are_not_too_many(tmp_path, monkeypatch):
+    path = _csv(tmp_path)
+    few, _ = _night(initialise(Options(path, Given(label="team"))), tmp_path)
+    monkeypatch.setattr(proposals, "COMPARED", 10)
+    many, _ = _night(initialise(Options(path, Given(label="team"))), tmp_path)
+    assert (few.split.near_duplicates, many.split.near_duplicates) == (0.8, 1.0)
 
 
 def test_rows_of_a_group_are_held_out_together_so_groups_must_be_many_enough_for_folds(tmp_path):
