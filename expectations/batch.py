@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expectations import words
-from expectations.facts import counted
+from expectations.facts import tally
 from expectations.terms import Finding, History, Terms
-from expectations.words import brief, percent
+from expectations.words import brief, counted, percent
 
 
 def judge(
@@ -76,7 +75,7 @@ def _new_classes(facts: pd.DataFrame, terms: Terms) -> list[Finding]:
     if not terms.labels:
         return []
     counts = {
-        label: rows for label, rows in counted(facts["label"]).items() if label not in terms.labels
+        label: rows for label, rows in tally(facts["label"]).items() if label not in terms.labels
     }
     stop = terms.new_class == "stop"
     doing = "" if stop else "; its rows are in quarantine"
@@ -85,7 +84,7 @@ def _new_classes(facts: pd.DataFrame, terms: Terms) -> list[Finding]:
             f"label is one of {brief(terms.labels)}",
             "critical" if stop else "warning",
             rows,
-            f"label: new label {label!r} {words.counted(rows)}, allowed are {brief(terms.labels)}"
+            f"label: new label {label!r} {counted(rows)}, allowed are {brief(terms.labels)}"
             f"{doing}; {_hint(label, terms.labels)}",
             (label,),
         )
@@ -113,11 +112,11 @@ def _plain(label: str) -> str:
 def _classes(
     clean: pd.Series, facts: pd.DataFrame, terms: Terms, history: History
 ) -> list[Finding]:
-    counts = counted(clean)
+    counts = tally(clean)
     if not len(counts):
         return []
     findings = [_one_class(counts)] if len(counts) == 1 else []
-    before = counted(facts["label"])
+    before = tally(facts["label"])
     gone = (label for label in terms.labels if label not in counts)
     findings += [_vanished(label, before.get(label, 0), terms, history) for label in gone]
     rare = {label: rows for label, rows in counts.items() if rows < terms.min_rows_per_class}
@@ -125,7 +124,7 @@ def _classes(
         said = ", ".join(f"{label!r} {rows}" for label, rows in sorted(rare.items()))
         findings.append(
             Finding(
-                f"at least {words.counted(terms.min_rows_per_class)} of each class",
+                f"at least {counted(terms.min_rows_per_class)} of each class",
                 "critical",
                 sum(rare.values()),
                 f"class rows: {said}, at least {terms.min_rows_per_class} are asked for; gather "
@@ -216,7 +215,7 @@ def _enough(clean: pd.Series, facts: pd.DataFrame, terms: Terms) -> list[Finding
             f"at least {terms.min_rows:,} rows",
             "critical",
             0,
-            f"batch: {words.counted(len(clean))}{after}, expected at least {terms.min_rows:,}; "
+            f"batch: {counted(len(clean))}{after}, expected at least {terms.min_rows:,}; "
             "check the source, or lower contract.min_rows",
         )
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from expectations.facts import LEAST_LABEL, WATCHED, counted, facts_of, slices_of
+from expectations.facts import LEAST_LABEL, WATCHED, facts_of, slices_of, tally
 from expectations.terms import Finding, History, Severity, Terms
 from expectations.words import percent
 
@@ -94,7 +94,7 @@ def _finite(column: pd.Series) -> NDArray[np.float64]:
 def _categories(facts: pd.DataFrame, before: pd.DataFrame, name: str) -> Finding | None:
     if name not in before:
         return None
-    old, new = counted(before[name]), counted(facts[name])
+    old, new = tally(before[name]), tally(facts[name])
     keys = sorted({*old, *new})
     counts = np.array([[old.get(key, 0), new.get(key, 0)] for key in keys], float).T
     if not counts.size or not counts.sum(axis=1).all():
@@ -133,7 +133,7 @@ def _leak(facts: pd.DataFrame, terms: Terms) -> Finding | None:
     """A text that spells out its own label."""
     if terms.kind != "text" or len(facts) == 0:
         return None
-    if any(len(label) < LEAST_LABEL for label in counted(facts["label"])):
+    if any(len(label) < LEAST_LABEL for label in tally(facts["label"])):
         return None
     hits = int(facts["spelt"].sum())
     if hits < LEAK * len(facts):

@@ -103,7 +103,7 @@ def slices_of(terms: Terms) -> tuple[str, ...]:
     return tuple(name for name in terms.required if name not in ("time", "group", "split"))
 
 
-def counted(values: pd.Series) -> dict[str, int]:
+def tally(values: pd.Series) -> dict[str, int]:
     """Each value that occurs to how often, the most frequent first."""
     return {str(value): int(rows) for value, rows in values.value_counts().items() if rows}
 

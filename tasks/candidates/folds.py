@@ -27,7 +27,8 @@ def folds(
         seed: Of the shuffling.
 
     Raises:
-        ConfigError: no class with as many rows or groups as folds.
+        ConfigError: no class with as many rows or groups as folds, or a fold without a second class
+            to learn from.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -43,6 +44,12 @@ def folds(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         parts = list(splitter.split(np.zeros(len(labels)), labels, groups))
+    alone = next((n for n, (kept, _) in enumerate(parts, 1) if np.ptp(labels[kept]) == 0), None)
+    if alone and np.ptp(labels):
+        raise ConfigError(
+            f"folds: fold {alone} of {count} would learn from rows of one class alone, so few "
+            f"{what} have the others; use 0, or bring more of them"
+        )
     for kept, held in parts:
         yield kept.astype(np.int64), held.astype(np.int64)
 

@@ -24,7 +24,7 @@ READ_WHOLE = {"text": 256, "numeric": 160}  # steps up to which an LSTM reads ea
 READ = 128  # steps that it reads of longer ones, about
 START_HOUR = 2  # of the nights
 VECTORS = 100  # features of a word's vector
-FOLDS, FOLDED_ROWS = 4, 12_000  # folds, and the most rows for them
+FOLDS, FOLDED_ROWS, LEAST_FOLDED = 4, 12_000, 2  # folds, most rows for them, rows of two classes
 EPOCHS = (5, 12)  # fewest and most; a small set passes its rows several times in each
 
 
@@ -178,26 +178,28 @@ def _training(bare: Pipeline, frame: pd.DataFrame, notes: dict[str, str]) -> dic
     }
 
 
-def _learnt_from(frame: pd.DataFrame) -> tuple[int, int]:
-    """About how many rows train, and how many rows, or groups, of them have the largest class."""
+def _learnt_from(frame: pd.DataFrame) -> tuple[int, list[int]]:
+    """About how many rows train, and how many rows, or groups, of each class, the largest first."""
     share, train = 1.0, frame[frame["label"].notna()]
     if "split" in train:
         train = train[train["split"] == "train"]
     else:
         share = 0.65
     kept_together = train.drop_duplicates(["label", "group"]) if "group" in train else train
-    largest = kept_together["label"].value_counts().max() if len(train) else 0
-    return int(share * len(train)), int(share * largest)
+    sizes = kept_together["label"].value_counts()
+    return int(share * len(train)), [int(share * size) for size in sizes]
 
 
 def _folds(frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
-    train, largest = _learnt_from(frame)
+    train, sizes = _learnt_from(frame)
+    largest, second = [*sizes, 0, 0][:2]
     if train > FOLDED_ROWS:
         notes["folds"] = "The validation rows are many enough to choose by."
         return {}
-    if largest < FOLDS:
+    if largest < FOLDS or second < LEAST_FOLDED:
         notes["folds"] = (
-            f"Too few rows, or groups, for folds: about {largest} of the largest class."
+            f"Too few rows, or groups, for folds: about {largest} and {second} of the two largest "
+            "classes."
         )
         return {}
     notes["folds"] = "Few rows: what chooses between candidates is measured on all of them."

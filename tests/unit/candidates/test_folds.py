@@ -52,10 +52,16 @@ def test_the_same_seed_gives_the_same_folds_and_another_gives_others():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("few", [1, 2])
 def test_a_class_smaller_than_the_folds_is_held_out_as_often_as_it_has_rows(few):
-    labels = np.array([0] * 20 + [1] * few, np.int32)
+    labels = np.array([0] * 20 + [1] * few + [2] * 9, np.int32)
     parts = list(folds(labels, None, 4, seed=0))
     assert sorted(np.concatenate([held for _, held in parts])) == list(range(len(labels)))
     assert sorted((labels[held] == 1).sum() for _, held in parts) == [0] * (4 - few) + [1] * few
+
+
+def test_a_fold_that_would_learn_from_one_class_alone_is_refused_with_the_way_out():
+    labels = np.array([0] * 20 + [1], np.int32)
+    with pytest.raises(ConfigError, match="of 4 would learn from rows of one class alone"):
+        list(folds(labels, None, 4, seed=0))
 
 
 def test_more_folds_than_rows_of_any_class_are_refused_with_the_way_out():
