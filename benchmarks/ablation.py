@@ -213,7 +213,7 @@ def main() -> None:
     done = {(each["dataset"], each["part"], each["seed"]) for each in lines_of(kept)}
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
-            draft(name, data, Path(folder))
+            draft(name, DATASETS[name], data, Path(folder))
             drafted = yaml.safe_load(Path(folder, "conf", f"{name}.yaml").read_text("utf-8"))
             asked = [
                 (part, seed)

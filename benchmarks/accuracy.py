@@ -41,7 +41,8 @@ class Dataset:
         metric: The metric the field quotes for it.
         article: Best of the article's three models, metric and macro-F1.
         published: Rows of the field's tables that use no pretraining.
-        folder: Where its files are, if not under its own name.
+        files: Rows, and for series stored one step a row the labels beside them.
+        folder: Where they are, if not under its own name.
         change: One line of the drafted pipeline file and what it is changed to.
         tweets: Whether `--unlabelled` names the tweets without labels beside it.
     """
@@ -50,6 +51,7 @@ class Dataset:
     metric: str
     article: tuple[float, float]
     published: str
+    files: tuple[str, ...] = ("data.csv",)
     folder: str = ""
     change: tuple[str, str] | None = None
     tweets: bool = False
@@ -57,6 +59,7 @@ class Dataset:
 
 TEXT = ("--label", "label", "--text", "text", "--id", "id")
 SERIES = ("--label", "label", "--sequence", "--id", "id", "--step", "step")
+STEPS = ("series.parquet", "labels.csv")
 OFFICIAL = ("--split", "split")
 DATASETS = {
     "tweeteval_emotion": Dataset(
@@ -87,10 +90,18 @@ DATASETS = {
         tweets=True,
     ),
     "japanese_vowels": Dataset(
-        (*SERIES, *OFFICIAL), "accuracy", (0.950, 0.950), "LSTM-FCN .99, MLSTM-FCN 1.00"
+        (*SERIES, *OFFICIAL),
+        "accuracy",
+        (0.950, 0.950),
+        "LSTM-FCN .99, MLSTM-FCN 1.00",
+        files=STEPS,
     ),
     "medical_images": Dataset(
-        (*SERIES, *OFFICIAL), "accuracy", (0.522, 0.117), "LSTM-FCN .789, FCN .792"
+        (*SERIES, *OFFICIAL),
+        "accuracy",
+        (0.522, 0.117),
+        "LSTM-FCN .789, FCN .792",
+        files=STEPS,
     ),
     "tweeteval_sentiment": Dataset(
         (*TEXT, *OFFICIAL),
@@ -101,29 +112,24 @@ DATASETS = {
     ),
 }
 LINEAR = ("SVM", "LR", "SVM with characters", "LR with characters")
-FILES = {
-    "japanese_vowels": ("series.parquet", "labels.csv"),
-    "medical_images": ("series.parquet", "labels.csv"),
-}
 
 
-def draft(name: str, data: Path, home: Path) -> None:
+def draft(name: str, dataset: Dataset, data: Path, home: Path) -> None:
     """Let `nocturne init` write the pipeline file of one dataset."""
-    files = FILES.get(name, ("data.csv",))
-    folder = data / (DATASETS[name].folder or name)
-    flags = [*DATASETS[name].flags, "--name", name]
-    if len(files) == 2:
-        flags += ["--labels", str(folder / files[1])]
-    if DATASETS[name].tweets:
+    rows, *labels = [data / (dataset.folder or name) / file for file in dataset.files]
+    flags = [*dataset.flags, "--name", name]
+    for path in labels:
+        flags += ["--labels", str(path)]
+    if dataset.tweets:
         flags += ["--unlabelled", str(data / "tweets_unlabelled" / "data.parquet")]
-    _nocturne(home, "init", str(folder / files[0]), *flags)
-    if DATASETS[name].change:
-        _change(home / "conf" / f"{name}.yaml", *DATASETS[name].change)
+    _nocturne(home, "init", str(rows), *flags)
+    if dataset.change:
+        _change(home / "conf" / f"{name}.yaml", *dataset.change)
 
 
-def night(name: str, seed: int, data: Path, home: Path) -> dict[str, Any]:
+def night(name: str, dataset: Dataset, seed: int, data: Path, home: Path) -> dict[str, Any]:
     """One first night of one dataset, through the command line alone."""
-    draft(name, data, home)
+    draft(name, dataset, data, home)
     began = time.perf_counter()
     record = _nocturne(home, "retrain", f"conf/{name}.yaml", "--seed", str(seed), "--json")
     challenger = next(c for c in record["candidates"] if c["name"] == record["challenger"])
@@ -204,11 +210,11 @@ def table(results: list[dict[str, Any]]) -> str:
         last = max((result["date"] for result in of_set), default="")
         cells = [
             f"{name} ({dataset.metric})",
-            _mean([each["test"] for each in of_set], dataset.metric) if of_set else "not run",
+            mean([each["test"] for each in of_set], dataset.metric) if of_set else "not run",
             f"{len(of_set)}, {promoted} promoted, {last}" if of_set else "0",
             " / ".join(f"{value:.3f}" for value in dataset.article),
-            *(_both(plain.get(model), dataset.metric) for model in LINEAR),
-            _mean(fasttext[name], dataset.metric) if name in fasttext else "–",
+            *(both(plain.get(model), dataset.metric) for model in LINEAR),
+            mean(fasttext[name], dataset.metric) if name in fasttext else "–",
             dataset.published,
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -249,11 +255,13 @@ def costs(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _mean(scores: list[dict[str, float]], metric: str) -> str:
+def mean(scores: list[dict[str, float]], metric: str) -> str:
+    """A metric and macro-F1 over seeds, as a table has them."""
     return " / ".join(interval([each[m] for each in scores]) for m in (metric, "macro_f1"))
 
 
-def _both(scores: dict[str, float] | None, metric: str) -> str:
+def both(scores: dict[str, float] | None, metric: str) -> str:
+    """A metric and macro-F1 of one model, as a table has them."""
     return f"{scores[metric]:.3f} / {scores['macro_f1']:.3f}" if scores else "–"
 
 
@@ -281,7 +289,7 @@ def main() -> None:
             f"[{done}/{len(todo)}] {name}, seed {seed}, load {os.getloadavg()[0]:.1f}", flush=True
         )
         with tempfile.TemporaryDirectory() as home:
-            found = night(name, seed, Path(root), Path(home))
+            found = night(name, DATASETS[name], seed, Path(root), Path(home))
         load = round(os.getloadavg()[0], 1)
         results.append(
             {"dataset": name, "seed": seed, "date": str(date.today()), "load": load, **found}

@@ -30,7 +30,7 @@ import numpy as np
 import yaml
 
 from benchmarks.ablation import Part, job_of
-from benchmarks.accuracy import draft
+from benchmarks.accuracy import DATASETS, draft
 from benchmarks.pages import fill
 from tasks.architectures import ARCHITECTURES
 from tasks.candidates.fitting import answers, fit_one
@@ -131,7 +131,7 @@ def main() -> None:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
-            draft(name, Path(root).resolve(), Path(folder))
+            draft(name, DATASETS[name], Path(root).resolve(), Path(folder))
             drafted = yaml.safe_load(Path(folder, "conf", f"{name}.yaml").read_text("utf-8"))
             drafted["contract"]["suite"] = None
             for seed in range(1, options.seeds + 1):

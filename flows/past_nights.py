@@ -98,7 +98,7 @@ def _side_by_side(pipeline: Pipeline) -> Iterator[Callable[..., Iterator[Any]]]:
     from tasks.candidates import cluster
 
     cluster.reached()  # in this thread, which hears signals
-    jobs = len(pipeline.candidates) * max(1, pipeline.folds)
+    jobs = len(pipeline.candidates) * max(1, pipeline.folds * pipeline.fold_repeats)
     pool = ThreadPoolExecutor(max(1, settings.workers // jobs) + 1)
     try:
         yield pool.map

@@ -232,6 +232,13 @@ class Pipeline(Frozen):
     candidates: tuple[Candidate, ...] = Field(min_length=1, description="Trained each night.")
     tune: Tuning = Field(Tuning(), description="A search for better settings.")
     folds: int = Field(0, ge=0, le=20, description="k of k-fold cross-validation; 0: none.")
+    fold_repeats: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="Times that the rows are cut into folds anew; each row is then answered for by "
+        "so many models that had not seen it.",
+    )
     fold_ensemble: bool = Field(
         default=False,
         description="Each candidate is the mean of its fold models, which learn from train and "
@@ -266,6 +273,8 @@ class Pipeline(Frozen):
             raise ValueError("folds: 1 is no cross-validation; use 0 (off) or at least 2")
         if self.fold_ensemble and not self.folds:
             raise ValueError("fold_ensemble: true needs folds, at least 2")
+        if self.fold_repeats > 1 and not self.folds:
+            raise ValueError("fold_repeats: more than 1 needs folds, at least 2")
         if self.preprocessing.vectors and not self.columns.text:
             raise ValueError("preprocessing.vectors: word vectors are of text; use 0 for series")
         if self.split.by == "column" and not self.columns.split:

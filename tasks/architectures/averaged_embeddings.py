@@ -16,6 +16,7 @@ def averaged_embeddings(
     *,
     embedding: int = 64,
     front: int = 0,
+    stride: int = 1,
     input_dropout: float = 0.0,
     dropout: float = 0.2,
     l2: float = 0.0,
@@ -27,6 +28,7 @@ def averaged_embeddings(
         classes: Number of classes.
         embedding: Width of a token's embedding, or of the projection of a numeric step.
         front: Channels of a convolutional front for numeric input; 0: none.
+        stride: Steps that are read as one, their mean: for long series through a front.
         input_dropout: Share of embedding channels dropped over the whole row.
         dropout: Before the last layer.
         l2: Weight penalty on the last layer.
@@ -38,7 +40,9 @@ def averaged_embeddings(
 
     from tasks.architectures import blocks
 
-    steps = blocks.read(spec, embedding=embedding, front=front, dropout=input_dropout)
+    steps = blocks.read(
+        spec, embedding=embedding, front=front, dropout=input_dropout, stride=stride
+    )
     vector = blocks.pooled(steps, "mean")
     if spec.kind == "numeric":
         vector = keras.layers.Concatenate()([vector, blocks.pooled(steps, "max")])

@@ -40,7 +40,8 @@ def blend(
         units: Size of an LSTM's state in each direction.
         embedding: Width of a token's embedding, or of a numeric step without a front.
         front: Channels of the convolutional front of numeric input; 0: none.
-        stride: Steps that an LSTM reads as one, their mean: for long sequences.
+        stride: Steps that an LSTM, and all layers of a front but its first, read as one, their
+            mean: for long sequences. What is solved for reads every step.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Before the last layers.
         l2: Weight penalty on LSTM kernels and the last layers.
@@ -70,6 +71,6 @@ def blend(
     if spec.kind == "text":
         members.append(blocks.linear(spec, classes))
     else:
-        members.append(averaged_embeddings(spec, classes, **shared))
+        members.append(averaged_embeddings(spec, classes, stride=stride, **shared))
         members.append(blocks.convolved_at_random(spec, classes))
     return blocks.together(members, name="blend")

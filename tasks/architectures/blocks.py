@@ -59,27 +59,34 @@ def read(
         embedding: Width of a token's embedding, or of the projection of a numeric step.
         front: Channels of the convolutional front of numeric input; 0: a projection instead.
         dropout: Share of embedding or front channels dropped, the same ones at every step.
-        stride: Steps that are read as one, their mean: what reads in order pays for each step.
+        stride: Steps that are read as one, their mean: what reads in order pays for each step, and
+            so do all layers of a front but its first, which reads every step.
     """
     if spec.kind == "text":
         shape = (None,) if spec.width == 1 else (None, spec.width)
         inputs = keras.Input(shape, dtype="int32", name="tokens")
-        mask = own.Presence()(inputs)
-        steps = _embedded(spec, inputs, embedding)
+        embedded = _embedded(spec, inputs, embedding)
+        sequence = _means(Sequence(inputs, embedded, own.Presence()(inputs)), stride)
     else:
         inputs = keras.Input((None, spec.size), dtype="float32", name="series")
         mask = own.Presence()(inputs)
-        steps = own.ClearPadding()(inputs, mask)
+        sequence = Sequence(inputs, own.ClearPadding()(inputs, mask), mask)
         if front:
-            steps = _convolved(steps, mask, front)
+            sequence = _convolved(sequence, front, stride)
         else:
-            steps = keras.layers.Dense(embedding, activation="relu")(steps)
-    if stride > 1:
-        steps = strides.StepMeans(stride)(steps, mask)
-        mask = strides.WindowsPresent(stride)(mask)
+            projected = keras.layers.Dense(embedding, activation="relu")(sequence.steps)
+            sequence = _means(sequence.then(projected), stride)
     if dropout:
-        steps = keras.layers.SpatialDropout1D(dropout)(steps)
-    return Sequence(inputs, steps, mask)
+        sequence = sequence.then(keras.layers.SpatialDropout1D(dropout)(sequence.steps))
+    return sequence
+
+
+def _means(sequence: Sequence, stride: int) -> Sequence:
+    """One step for so many, their mean."""
+    if stride == 1:
+        return sequence
+    steps = strides.StepMeans(stride)(sequence.steps, sequence.mask)
+    return sequence._replace(steps=steps, mask=strides.WindowsPresent(stride)(sequence.mask))
 
 
 def _embedded(spec: InputSpec, inputs: Tensor, features: int) -> Tensor:
@@ -102,18 +109,22 @@ def _summed(spec: InputSpec, vectors: Tensor, ids: Tensor) -> Tensor:
     return vectors if spec.width == 1 else own.SumOfPieces()(vectors, ids)
 
 
-def _convolved(steps: Tensor, mask: Tensor, channels: int) -> Tensor:
+def _convolved(sequence: Sequence, channels: int, stride: int) -> Sequence:
     """Local shapes at three scales, each normalised over real steps only.
 
     The stack is the fully convolutional network of Wang et al. 2017
-    (https://arxiv.org/abs/1611.06455).
+    (https://arxiv.org/abs/1611.06455). Its first layer reads every step; the means of what that
+    finds are what the others read, which have nearly all of the work.
     """
-    for size in KERNELS:
-        steps = keras.layers.Conv1D(channels, size, padding="same", use_bias=False)(steps)
-        steps = keras.layers.BatchNormalization(momentum=0.9)(steps, mask=mask)
+    for place, size in enumerate(KERNELS):
+        convolved = keras.layers.Conv1D(channels, size, padding="same", use_bias=False)
+        steps = convolved(sequence.steps)
+        steps = keras.layers.BatchNormalization(momentum=0.9)(steps, mask=sequence.mask)
         steps = keras.layers.Activation("relu")(steps)
-        steps = own.ClearPadding()(steps, mask)
-    return steps
+        sequence = sequence.then(own.ClearPadding()(steps, sequence.mask))
+        if place == 0:
+            sequence = _means(sequence, stride)
+    return sequence
 
 
 def recurrent(

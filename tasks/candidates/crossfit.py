@@ -36,7 +36,8 @@ class CrossFitted:
 
     Attributes:
         scores: Metrics on the held-out rows of each fold.
-        answers: `(rows, classes)`, each row by the model that had not seen it.
+        answers: `(rows, classes)`, each row by the model that had not seen it, or the mean of those
+            that had not, one a repeat.
         class_counts: Class to rows before and after resampling, all folds' train rows counted
             and divided by their number.
     """
@@ -66,7 +67,8 @@ def cross_fit(
     for number, (kept, held) in _parts(job, rows, groups):
         folder = _folder(job, number)
         _fit_fold(job, number, rows, kept, held, keep=keep)
-        found[held] = np.load(folder / "answers.npy", allow_pickle=False)
+        said = np.load(folder / "answers.npy", allow_pickle=False)
+        found[held] += said / job.fold_repeats
         scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
         counts.append(json.loads((folder / "class_counts.json").read_text("utf-8")))
     return CrossFitted(tuple(scores), found, _mean_counts(counts))
@@ -95,7 +97,9 @@ def fit_fold(
 def _parts(
     job: Job, rows: Examples, groups: NDArray[np.str_] | None
 ) -> Iterator[tuple[int, tuple[Rows, Rows]]]:
-    return enumerate(folds(np.asarray(rows.labels), groups, job.folds, seed=job.seed), 1)
+    labels = np.asarray(rows.labels)
+    cut = folds(labels, groups, job.folds, seed=job.seed, repeats=job.fold_repeats)
+    return enumerate(cut, 1)
 
 
 def _fit_fold(
@@ -110,7 +114,7 @@ def _fit_fold(
         job,
         train,
         held,
-        subject=f"{job.name}, fold {number} of {job.folds}",
+        subject=f"{job.name}, fold {number} of {job.folds_in_all}",
         kept=f"fold-{number}",
         seed=job.seed + (number if keep else 0),
     )
@@ -127,7 +131,7 @@ def _fit_fold(
 
 def mean_of_folds(job: Job) -> keras.Model:
     """One model that answers with the mean of the fold models."""
-    folders = [_folder(job, number) for number in range(1, job.folds + 1)]
+    folders = [_folder(job, number) for number in range(1, job.folds_in_all + 1)]
     models = [saved.load(folder / "model.keras") for folder in folders]
     return blocks.together(models, name="fold_ensemble")
 
@@ -136,7 +140,7 @@ def mean_history(job: Job) -> tuple[dict[str, Any], ...]:
     """Epoch by epoch, the mean over the folds that had that epoch."""
     told = [
         json.loads((_folder(job, number) / "history.json").read_text("utf-8"))
-        for number in range(1, job.folds + 1)
+        for number in range(1, job.folds_in_all + 1)
     ]
     longest = max(told, key=len)
     return tuple(

@@ -27,6 +27,7 @@ class Job(Reference):
     classes: tuple[str, ...] = Field(description="Names, in the order of the labels.")
     spec: InputSpec = Field(description="What the rows were encoded to.")
     folds: int = Field(0, ge=0, description="k of k-fold cross-validation before the fit; 0: none.")
+    fold_repeats: int = Field(1, ge=1, description="Times that rows are cut into folds.")
     fold_ensemble: bool = Field(
         default=False, description="The fold models together are the candidate."
     )
@@ -50,6 +51,11 @@ class Job(Reference):
         """Whether it is the mean of others, which come first."""
         return self.architecture.name == ENSEMBLE
 
+    @property
+    def folds_in_all(self) -> int:
+        """Models that cross-validation fits, over all its repeats."""
+        return self.folds * self.fold_repeats
+
     def apart(self) -> list[Job]:
         """A job for each fold; once they ended, the candidate finds its folds done."""
         return [
@@ -60,7 +66,7 @@ class Job(Reference):
                     "fold": number,
                 }
             )
-            for number in range(1, self.folds + 1)
+            for number in range(1, self.folds_in_all + 1)
             if not self.combines
         ]
 

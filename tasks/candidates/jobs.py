@@ -48,6 +48,7 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared) -> list[Job]:
             spec=spec,
             rows=rows,
             folds=pipeline.folds,
+            fold_repeats=pipeline.fold_repeats,
             fold_ensemble=pipeline.fold_ensemble,
             metric=pipeline.evaluation.metric,
             seed=pipeline.seed,

@@ -225,7 +225,7 @@ def _candidates(seen: Profile, stride: int, notes: dict[str, str]) -> list[dict[
     if stride > 1:
         notes["candidates.1.architecture"] = (
             f"Rows are long: LSTMs read the means of {stride} steps, which costs them a "
-            f"{stride}th of the time; the other members read every step."
+            f"{stride}th of the time; what is solved for reads every step."
         )
     if seen.skew >= SKEWED:
         balanced = {"architecture": reading("blend"), "resampling": "class_weights"}

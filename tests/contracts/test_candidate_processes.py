@@ -30,6 +30,7 @@ from tests.contracts.order_rows import CLASSES, SPEC, splits_in
 
 BRIEF = Training(epochs=2, min_updates=0, batch_size=16)
 UNCALIBRATED = BRIEF.model_copy(update={"calibrate": False})
+TWICE = {"folds": 3, "fold_repeats": 2, "fold_ensemble": True}
 VALIDATION = "validation_probabilities.npy"
 LONG = Training(epochs=5_000, min_updates=0, patience=5_000, batch_size=16)
 TINY = {"name": "averaged_embeddings", "options": {"embedding": 4}}
@@ -63,7 +64,7 @@ def trained(prepared, tmp_path_factory):
         job(prepared, out, "other", seed=5, architecture=LSTM),
         job(prepared, out, "as-it-was", training=UNCALIBRATED),
         job(prepared, out, "folded", folds=3, resampling="random_over"),
-        job(prepared, out, "together", folds=3, fold_ensemble=True, architecture=LSTM),
+        job(prepared, out, "together", **TWICE, architecture=LSTM),
         job(
             prepared, out, "misspelt", architecture={"name": "stacked_lstm", "options": {"unit": 4}}
         ),
@@ -130,7 +131,7 @@ def test_folds_are_scored_apart_and_counts_tell_what_resampling_did(trained):
     assert set(after) == {max(before)}
 
 
-def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_not_seen(
+def test_models_of_all_folds_answer_with_their_mean_and_for_a_row_those_that_had_not_seen_it(
     trained, prepared
 ):
     together = trained["together"]
@@ -138,11 +139,11 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     rows = Examples.joined([Examples.load(prepared / split) for split in ("train", "validation")])
     test = Examples.load(prepared / "test")
     of_folds, out_of_fold = [], np.zeros((120, 3), np.float32)
-    parts = folds(rows.labels, None, 3, seed=4)
+    parts = folds(rows.labels, None, 3, seed=4, repeats=2)
     for number, (_, held) in enumerate(parts, 1):
         model = saved.load(folder / "folds" / str(number) / "model.keras")
         of_folds.append(answers(model, test))
-        out_of_fold[held] = answers(model, rows.take(held))
+        out_of_fold[held] += answers(model, rows.take(held)) / 2
     said = np.load(folder / "validation_probabilities.npy")
     np.testing.assert_allclose(said, out_of_fold[90:], atol=1e-6)
     said = np.load(folder / "test_probabilities.npy")
@@ -151,7 +152,7 @@ def test_fold_models_together_answer_with_their_mean_and_each_for_rows_it_had_no
     assert np.ptp(of_folds, axis=0).max() > 1e-3
     own = answers(saved.load(folder / "model.keras"), Examples.load(prepared / "validation"))
     np.testing.assert_allclose(np.load(folder / "golden_probabilities.npy"), own, atol=1e-6)
-    assert len(together.folds) == 3
+    assert len(together.folds) == 6
     assert together.out_of_fold == pytest.approx(score(rows.labels, out_of_fold), abs=1e-5)
     assert sum(before for before, _ in together.class_counts.values()) == 80
 

@@ -1,7 +1,5 @@
 """Long rows in fewer steps: the same duties, and what a window is."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -24,20 +22,21 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*softmax over axis"),  # rows of one window alone
 ]
 
-STRIDED = [n for n, made in ARCHITECTURES.items() if "stride" in inspect.signature(made).parameters]
-each = pytest.mark.parametrize("name", STRIDED)
 
-
-def test_everything_that_reads_in_order_can():
-    assert {*ARCHITECTURES} - {*STRIDED} == {"averaged_embeddings"}
-
-
-@each
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
 @pytest.mark.parametrize("kind", ["pieces", "numeric"])
 def test_padding_batch_size_and_order_never_change_an_answer(name, kind):
     model = build(name, kind, stride=3)
     check_probabilities(model, rows(kind))
     check_padding_batch_and_order(model, rows(kind))
+
+
+@pytest.mark.parametrize("name", ["averaged_embeddings", "bidirectional_lstm"])
+def test_the_first_layer_of_a_front_reads_every_step_and_the_others_windows(name):
+    model = build(name, "numeric", front=8, stride=3)
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D)]
+    read = keras.Model(model.input, [layer.output for layer in convolutions])
+    assert [found.shape[1] for found in read(rows("numeric").padded(10))] == [10, 4, 4]
 
 
 @pytest.mark.parametrize("kind", ["text", "numeric"])

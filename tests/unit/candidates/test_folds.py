@@ -49,6 +49,17 @@ def test_the_same_seed_gives_the_same_folds_and_another_gives_others():
     assert one == same != other
 
 
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(20), 3).astype(str)])
+def test_repeats_hold_out_every_row_once_each_time_and_otherwise(groups):
+    labels = np.repeat(np.arange(20) % 2, 3).astype(np.int32)
+    parts = [held.tolist() for _, held in folds(labels, groups, 3, seed=1, repeats=3)]
+    assert len(parts) == 9
+    assert parts[:3] == [held.tolist() for _, held in folds(labels, groups, 3, seed=1)]
+    cuts = [parts[first : first + 3] for first in (0, 3, 6)]
+    assert all(sorted(sum(cut, [])) == list(range(60)) for cut in cuts)
+    assert len({str(sorted(cut)) for cut in cuts}) == 3
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("few", [1, 2])
 def test_a_class_smaller_than_the_folds_is_held_out_as_often_as_it_has_rows(few):
