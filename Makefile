@@ -8,7 +8,7 @@ LOCK := .venv-audit/bin/uv pip compile --quiet --python-version 3.11 --python-pl
 	--constraint constraints.txt --only-binary :all: --generate-hashes --no-annotate \
 	--no-emit-package pip --custom-compile-command 'make lock'
 
-.PHONY: help install retrain demo up test test-all lint baseline lock audit sbom smoke-newest ui schedule clean
+.PHONY: help install retrain demo up test test-all lint baseline lock audit sbom image-check smoke-newest ui schedule clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ audit: .venv-audit/.installed  ## known weaknesses of what is locked (exit 4 of 
 sbom: .venv-audit/.installed  ## sbom.json: what the image installs, as CycloneDX
 	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --short-PURLs \
 		--output-reproducible --output-file sbom.json supply_chain/image.lock
+
+image-check:  ## the image, built by buildah without a daemon, and looked into: 10 GB, as root
+	supply_chain/image_check.sh
 
 smoke-newest: .venv-audit/.installed  ## imports and a night on the newest releases, in .venv-newest (3 GB)
 	.venv-audit/bin/uv venv --quiet --clear --python $(PYTHON) .venv-newest

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -32,7 +34,15 @@ logger = logging.getLogger(__name__)
 
 
 class Served(Runner):
-    """Prefect's runner, but for its answer to SIGTERM, a coroutine that nobody awaits."""
+    """Prefect's runner, but for two things.
+
+    Its answer to SIGTERM is a coroutine that nobody awaits. And the folder of all its runners lies
+    in the machine's temporary one and is closed to any user but the first.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._tmp_dir = Path(tempfile.mkdtemp(prefix="nocturne-runner-"))
 
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
         """End the loop; leaving it ends runs and pauses schedules."""

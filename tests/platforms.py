@@ -79,12 +79,12 @@ class Up:
 
 
 @contextmanager
-def up(home, *arguments, patience_seconds=400):
-    """Run it until the block ends; yields once everything answers."""
+def up(home, *arguments, before=(), patience_seconds=400):
+    """Run it until the block ends, with words before it; yields once everything answers."""
     log = home.path / f"up-{time.monotonic_ns()}.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "up", "--json", *arguments],
+            [*before, sys.executable, "-m", "flows.cli", "up", "--json", *arguments],
             cwd=home.path,
             env=home.environment,
             stdout=subprocess.PIPE,

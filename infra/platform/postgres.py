@@ -215,6 +215,7 @@ def _initialise(programs: Path, folder: Path, user: tuple[int, int] | None, pass
         said = _output(programs / "initdb", *words, user=user, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = str(getattr(error, "output", None) or error).strip().rpartition("\n")[2]
+        said += "; the user postgres must be able to reach that folder" if user else ""
         raise NoCluster(f"PostgreSQL makes no cluster in {folder}: {said}") from None
     finally:
         secret.unlink(missing_ok=True)

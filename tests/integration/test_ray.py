@@ -22,9 +22,11 @@ from tasks.config import Training
 from tasks.questions import TRAINING, code
 from tasks.references import Trained
 from tasks.replaying import same_weights
-from tests.command_line import SMALL_PIPELINE, home_in
+from tests.command_line import SMALL_PIPELINE, home_in, night_home_in
 from tests.contracts.order_rows import CLASSES, SPEC, splits_in
-from tests.ray_cluster import members, ray_cluster
+from tests.faults.nights import DAY
+from tests.platforms import until
+from tests.ray_cluster import members, ray_cluster, two_nodes
 from tests.servers import free_port
 
 pytestmark = pytest.mark.skipif(
@@ -211,6 +213,49 @@ def test_nights_of_a_backtest_side_by_side_are_those_of_one_after_the_other(clus
         models.append(sorted((tmp_path / name).rglob("candidates/*/model.keras")))
     assert told[0] == told[1]
     assert len(models[0]) == 3
+    assert all(same_weights(*pair) for pair in zip(*models, strict=True))
+
+
+def night_in(path, **variables):
+    """A home, and its pipeline: two candidates long enough for a node to die meanwhile."""
+    path.mkdir()
+    home = night_home_in(path, **variables)
+    lstm = {**SMALL_PIPELINE["candidates"][1], "training": {"epochs": 8, "patience": 8}}
+    both = [{**lstm, "name": "left"}, {**lstm, "name": "right", "resampling": "random_under"}]
+    return home, home.write(SMALL_PIPELINE, candidates=both)
+
+
+def measured(home, conf):
+    """What a night's record says of its models and of what became of them."""
+    answer = home.nocturne("retrain", conf, "--date", DAY, "--json")
+    assert answer.code == 0, answer.err
+    told = ("outcome", "challenger", "reason", "test_metrics", "class_recall")
+    return {key: answer.json[key] for key in told}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network for the nodes")
+def test_a_night_on_two_nodes_is_the_one_of_this_machine_though_one_node_dies(tmp_path):
+    log = tmp_path / "night.txt"
+    with two_nodes() as nodes:
+        there, conf = night_in(tmp_path / "there", **nodes.clients, NOCTURNE_WORKERS="2")
+        words = [*nodes.within, sys.executable, "-m", "flows.cli", "retrain", conf, "--date", DAY]
+        with log.open("wb") as said:
+            night = subprocess.Popen(
+                words, cwd=there.path, env=there.environment, stdout=said, stderr=said
+            )
+        begun = [f"{name}/resume/*.npz" for name in ("left", "right")]
+        until(lambda: all(any(there.path.rglob(each)) for each in begun), 300)
+        taken = [nodes.second in seat.parents() for seat in seats(nodes.clients)]
+        assert sorted(taken) == [False, True]
+        nodes.lose_second()
+        assert night.wait(600) == 0, log.read_text()
+    assert log.read_text().count("its process on the cluster died, it is tried again") == 1
+    assert log.read_text().count("goes on after epoch") == 1
+    here, same = night_in(tmp_path / "here")
+    assert measured(home_in(there.path), conf) == measured(here, same)
+    models = [sorted(home.path.rglob("candidates/*/model.keras")) for home in (there, here)]
+    assert len(models[0]) == 2
     assert all(same_weights(*pair) for pair in zip(*models, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import tempfile
 
 import pytest
 
@@ -17,3 +18,12 @@ def test_a_sigterm_ends_it_and_leaves_no_coroutine_that_nobody_awaits():
 
     asyncio.run(asked())
     gc.collect()
+
+
+def test_it_begins_where_another_user_of_the_machine_began_before(tmp_path, monkeypatch):
+    """Prefect makes its runners' folders in one that is closed to any user but the first."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "runner_storage").write_text("somebody else's")
+    folder = Served()._tmp_dir
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
