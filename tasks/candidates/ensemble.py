@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tasks.architectures import blocks, saved
 from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
+from tasks.config import ConfigError
 from tasks.evaluation.calibration import scaled, temperature
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
@@ -39,11 +40,17 @@ class Ensemble:
         held: Rows that every member answered for without having seen them.
         groups: Of those rows.
         validation: Rows that count where there are no folds.
+
+    Raises:
+        ConfigError: fewer than two candidates to choose from.
     """
 
     def __init__(
         self, job: Job, held: Examples, groups: NDArray[np.str_] | None, validation: Examples
     ) -> None:
+        if len(job.members) < 2:
+            name, others = job.architecture.name, len(job.members)
+            raise ConfigError(f"{name}: needs two other candidates, got {others}")
         kept = "out_of_fold" if job.folds else "validation"
         judged = held if job.folds else validation
         self.members = chosen({each: _said(each, kept) for each in job.members}, judged.labels)

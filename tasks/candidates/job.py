@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tasks.config import ENSEMBLE, Choice, Metric, Training
+from tasks.config import COMBINING, DISTILLED, Choice, Metric, Training
 from tasks.ragged import InputSpec
 from tasks.references import Reference, Trained
 from tasks.steps import digest_of
@@ -42,13 +42,18 @@ class Job(Reference):
         default=False, description="Only measured, on train rows, in a search for settings."
     )
     members: tuple[str, ...] = Field(
-        (), description="Folders of the candidates that an ensemble may take the mean of."
+        (), description="Folders of the candidates that may be combined, or teach."
     )
 
     @property
     def combines(self) -> bool:
-        """Whether it is the mean of others, which come first."""
-        return self.architecture.name == ENSEMBLE
+        """Whether it is made of what others answered, which come first."""
+        return self.architecture.name in COMBINING
+
+    @property
+    def distils(self) -> bool:
+        """Whether it learns from the others."""
+        return self.architecture.name == DISTILLED
 
     def apart(self) -> list[Job]:
         """A job for each fold; once they ended, the candidate finds its folds done."""
@@ -61,7 +66,7 @@ class Job(Reference):
                 }
             )
             for number in range(1, self.folds + 1)
-            if not self.combines
+            if not self.combines or (self.distils and len(self.members) > 1)
         ]
 
     def whole(self) -> Job:

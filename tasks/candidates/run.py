@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from tasks.candidates.attempt import attempt
 from tasks.candidates.crossfit import cross_fit, fit_fold, mean_history, mean_of_folds
+from tasks.candidates.distilling import taught
 from tasks.candidates.ensemble import Ensemble
 from tasks.candidates.fitting import answers, fit_one, write_history, write_json
 from tasks.candidates.job import RESUME, Job
 from tasks.candidates.leftovers import go_on_or_clear
-from tasks.config import ENSEMBLE, ConfigError
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.references import Trained
@@ -45,8 +45,7 @@ def run(job: Job) -> Trained:
     began = time.perf_counter()
     if not job.fold:  # whoever asks for folds by themselves has seen to that
         go_on_or_clear(job)
-    made = _of_others(job) if job.combines else _trained(job)
-    trained = made.model_copy(update={"seconds": time.perf_counter() - began})
+    trained = _trained(job).model_copy(update={"seconds": time.perf_counter() - began})
     write_json(Path(job.out) / "trained.json", trained.model_dump(mode="json"))
     shutil.rmtree(Path(job.out) / RESUME, ignore_errors=True)
     return trained
@@ -57,13 +56,17 @@ def _trained(job: Job) -> Trained:
         return attempt(job)
     if job.fold:
         return _one_fold(job)
-    return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
+    if job.distils:
+        return _one_model(job, *_lessons(job))
+    if job.combines:
+        return _of_others(job)
+    if job.fold_ensemble:
+        return _of_folds(job)
+    return _one_model(job, job, _rows(job, "train"), _groups(job, "train"))
 
 
 def _of_others(job: Job) -> Trained:
     """The mean of candidates that were trained before."""
-    if len(job.members) < 2:
-        raise ConfigError(f"{ENSEMBLE}: needs two other candidates, got {len(job.members)}")
     held, groups = _held_out(job)
     made = Ensemble(job, held, groups, _rows(job, "validation"))
     first = Trained.model_validate_json((Path(made.members[0]) / "trained.json").read_text("utf-8"))
@@ -73,12 +76,19 @@ def _of_others(job: Job) -> Trained:
     return _written(job, made.model(), made.answers, 0, first.class_counts, made.folds)
 
 
-def _of_train_rows(job: Job) -> Trained:
-    """One model; folds, where there are some, only measure."""
-    train, validation = _rows(job, "train"), _rows(job, "validation")
-    groups = _groups(job, "train")
-    crossed = cross_fit(job, train, groups, keep=False) if job.folds else None
-    fitted = fit_one(job, train, validation, subject=job.name, kept="model", seed=job.seed)
+def _one_model(job: Job, learns: Job, rows: Examples, groups: NDArray[np.str_] | None) -> Trained:
+    """One model of the train rows; folds, where there are some, only measure.
+
+    Args:
+        job: The candidate.
+        learns: What is fitted.
+        rows: What folds cut: the train rows, and behind them perhaps the validation rows.
+        groups: Of those rows.
+    """
+    validation, first = _rows(job, "validation"), len(_rows(job, "train"))
+    crossed = cross_fit(learns, rows, groups, keep=False) if job.folds else None
+    train = rows.take(np.arange(first)) if len(rows) > first else rows
+    fitted = fit_one(learns, train, validation, subject=job.name, kept="model", seed=job.seed)
     write_history(job, fitted.history.epochs, Path(job.out))
     resampled = fitted.resampled
     counts = {name: (resampled.before[name], resampled.after[name]) for name in job.classes}
@@ -86,6 +96,8 @@ def _of_train_rows(job: Job) -> Trained:
     given = {"validation": said, "golden": said}
     if crossed:
         given["out_of_fold"] = crossed.answers
+        if len(rows) > first:
+            given["validation"] = crossed.answers[first:]
     folds = crossed.scores if crossed else ()
     return _written(job, fitted.model, given, len(fitted.history.epochs), counts, folds)
 
@@ -109,8 +121,17 @@ def _of_folds(job: Job) -> Trained:
 def _one_fold(job: Job) -> Trained:
     """A fold of a candidate, left where that will look for it."""
     whole = job.whole()
-    fit_fold(whole, job.fold, *_held_out(whole), keep=whole.fold_ensemble)
+    learns, rows, groups = _lessons(whole)
+    fit_fold(learns, job.fold, rows, groups, keep=whole.fold_ensemble and not whole.distils)
     return Trained(name=job.name, directory=job.out)
+
+
+def _lessons(job: Job) -> tuple[Job, Examples, NDArray[np.str_] | None]:
+    """What is fitted in the folds, the rows that they cut, and their groups."""
+    rows, groups = _held_out(job)
+    if not job.distils:
+        return job, rows, groups
+    return *taught(job, rows, groups, _rows(job, "validation")), groups
 
 
 def _held_out(job: Job) -> tuple[Examples, NDArray[np.str_] | None]:

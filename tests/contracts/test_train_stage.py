@@ -12,6 +12,7 @@ from tasks.architectures import saved
 from tasks.candidates.fitting import answers
 from tasks.config import Pipeline, Preprocessing
 from tasks.evaluation.calibration import scaled, temperature
+from tasks.evaluation.metrics import score
 from tasks.ragged import Examples, InputSpec
 from tasks.references import Prepared
 from tasks.sequences.preprocessor import fit_preprocessor
@@ -140,3 +141,40 @@ def test_an_ensemble_of_one_says_that_it_needs_two(prepared):
     together, floor = train.fn(lonely, prepared)
     assert floor.failed is None
     assert together.failed == "ensemble: needs two other candidates, got 1"
+
+
+DISTILLED = {
+    "name": "distilled",
+    "architecture": {
+        "name": "distilled",
+        "options": {"architecture": "averaged_embeddings", "hardness": 0.25},
+    },
+}
+OTHER = {"name": "other", "architecture": FLOOR["architecture"], "resampling": "class_weights"}
+BRIEF = {"epochs": 2, "min_updates": 0}
+
+
+def weights(trained):
+    model = saved.load(Path(trained.directory) / "model.keras")
+    return [np.asarray(weight).tobytes() for weight in model.weights]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_distilled_candidate_is_one_model_taught_by_the_others(prepared, together):
+    folded = {"folds": 2, "fold_ensemble": together, "training": BRIEF}
+    distilled, *_ = train.fn(pipeline(DISTILLED, FLOOR, OTHER, **folded), prepared)
+    assert distilled.failed is None
+    rows = [labelled(prepared, each) for each in ("train", *(("validation",) if together else ()))]
+    held = np.concatenate(rows)
+    assert distilled.out_of_fold == pytest.approx(score(held, said(distilled, "out_of_fold")))
+    assert len(distilled.folds) == 2
+    assert sum(before for before, _ in distilled.class_counts.values()) == 30
+    model = saved.load(Path(distilled.directory) / "model.keras")
+    for split, kept in {"validation": "golden", "test": "test"}.items():
+        found = answers(model, Examples.load(Path(prepared.directory) / split))
+        np.testing.assert_allclose(found, said(distilled, kept), atol=1e-6)
+    if together:  # each validation row is answered for by a model that was not taught it
+        np.testing.assert_array_equal(
+            said(distilled, "validation"), said(distilled, "out_of_fold")[30:]
+        )
+        assert not np.allclose(said(distilled, "validation"), said(distilled, "golden"))
