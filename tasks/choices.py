@@ -60,7 +60,8 @@ def check(pipeline: Pipeline) -> None:
 
 def _check_lesson(candidate: Candidate) -> None:
     """Who learns must be one that can, from rows that teachers answered."""
-    resolve(ARCHITECTURES, lesson_of(candidate.architecture).student, f"{DISTILLED}: architecture")
+    student = lesson_of(candidate.architecture).student
+    resolve(ARCHITECTURES, student, f"architecture of {DISTILLED}")
     if candidate.resampling.name in DENSE:
         raise ConfigError(
             f"candidate {candidate.name!r}: {DISTILLED} learns what others answered for each row, "

@@ -21,6 +21,7 @@ from model_registry.state import Champion
 from model_registry.store import Registry
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import ScoringFailed, score_in_fresh_process
+from tasks.inference.timing import milliseconds_alone
 from tests import servers, small_nights
 from tests.registry import asked
 
@@ -105,6 +106,14 @@ def test_what_it_costs_is_in_the_run_of_the_night(home):
     metrics = Runs(home.settings.mlflow_uri, home.name).client.get_run(home.run_id).data.metrics
     assert metrics["bundle_golden_difference"] <= TOLERANCE
     assert metrics["bundle_milliseconds_one_row"] > 0
+
+
+@once
+def test_a_candidate_is_timed_as_its_gate_will_time_it(home, tmp_path):
+    night, key = home.night, home.settings.signing_key
+    asked = (night.pipeline, night.prepared, night.trained[0])
+    assert 0 < milliseconds_alone(*asked, folder=tmp_path, key=key) < 5_000
+    assert len(np.load(tmp_path / "scores.npy")) == min(32, len(home.expected))
 
 
 def test_the_version_leaves_the_rows_that_live_inputs_are_compared_with(home):
