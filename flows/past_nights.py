@@ -131,7 +131,7 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     validation = {each.name: each.validation[metric] for each in sound}
     ranked = [each for each, _ in ranking(sound, validation, metric, prepared)]
     bundle, key = folder / "bundle", Settings().signing_key
-    timer = partial(milliseconds_alone, pipeline, prepared, folder=folder / "timing", key=key)
+    timer = partial(milliseconds_alone, pipeline, prepared, key=key)
     best, _ = in_time(ranked, pipeline.budget, timer)
     with _turn:
         assemble(

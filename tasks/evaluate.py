@@ -51,14 +51,7 @@ def evaluate(
     """
     directory = Path(prepared.directory).parents[1] / "evaluation"
     answers = read(prepared, trained, champion_probabilities, pipeline.evaluation.metric)
-    settings = Settings()
-    timer = partial(
-        milliseconds_alone,
-        pipeline,
-        prepared,
-        folder=settings.work / pipeline.name / "timing",
-        key=settings.signing_key,
-    )
+    timer = partial(milliseconds_alone, pipeline, prepared, key=Settings().signing_key)
     found = assess(
         pipeline, prepared, trained, answers, directory=str(directory), milliseconds=timer
     )

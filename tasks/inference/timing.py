@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def timed_rows(count: int) -> NDArray[np.int64]:
 
 
 def milliseconds_alone(
-    pipeline: Pipeline, prepared: Prepared, candidate: Trained, *, folder: Path, key: Path
+    pipeline: Pipeline, prepared: Prepared, candidate: Trained, *, key: Path
 ) -> float:
     """Of one raw row: a sealed bundle in a fresh process, the same test rows, the median.
 
@@ -29,7 +30,6 @@ def milliseconds_alone(
         pipeline: Goes into the bundle.
         prepared: The night's rows.
         candidate: A trained one.
-        folder: For the bundle and what it answers.
         key: The signing key.
 
     Raises:
@@ -38,16 +38,19 @@ def milliseconds_alone(
     """
     import pyarrow.parquet as pq
 
-    home, bundle = Path(prepared.directory), folder / "bundle"
+    home = Path(prepared.directory)
+    folder = home.parents[1] / "timing"
     assemble(
         Path(candidate.directory),
         home,
         prepared.classes,
         pipeline.model_dump(mode="json"),
-        into=bundle,
+        into=folder / "bundle",
         key=key,
     )
     rows = pq.read_table(home / "rows_test.parquet")
-    pq.write_table(rows.take(timed_rows(len(rows))), folder / "rows.parquet")
-    scores = score_in_fresh_process(bundle, folder / "rows.parquet", folder / "scores.npy")
+    few = folder / "rows.parquet"
+    pq.write_table(rows.take(timed_rows(len(rows))), few)
+    scores = score_in_fresh_process(folder / "bundle", few, folder / "scores.npy")
+    shutil.rmtree(folder)
     return scores.milliseconds_one_row
