@@ -293,10 +293,10 @@ class Pipeline(Frozen):
             raise ValueError("split.by: time needs columns.time, the column to order by")
         for candidate in self.candidates:
             self.training_of(candidate)
-            if candidate.architecture.name == DISTILLED and not self.folds:
+            if candidate.architecture.name == DISTILLED and not self.fold_ensemble:
                 raise ValueError(
-                    f"candidate {candidate.name!r}: {DISTILLED} learns from what others answered "
-                    "for rows that their folds held out; set folds, at least 2, or leave it out"
+                    f"candidate {candidate.name!r}: {DISTILLED} learns from the others' fold "
+                    "models; set folds, at least 2, and fold_ensemble: true, or leave it out"
                 )
         return self
 

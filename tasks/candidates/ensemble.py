@@ -33,6 +33,7 @@ class Ensemble:
     Attributes:
         members: Folders of those that were taken.
         answers: Split to `(rows, classes)`; `out_of_fold` where candidates have folds.
+        temperature: At which their mean is calibrated.
         folds: Metrics on the held-out rows of each fold.
 
     Args:
@@ -60,9 +61,9 @@ class Ensemble:
             for split in splits
         }
         calibrate = job.training.calibrate
-        self._temperature = temperature(judged.labels, means[kept]) if calibrate else 1.0
+        self.temperature = temperature(judged.labels, means[kept]) if calibrate else 1.0
         self.answers = {
-            split: scaled(mean, self._temperature).astype(np.float32)
+            split: scaled(mean, self.temperature).astype(np.float32)
             for split, mean in means.items()
         }
         parts = folds(held.labels, groups, job.folds, seed=job.seed) if job.folds else ()
@@ -73,7 +74,7 @@ class Ensemble:
     def model(self) -> keras.Model:
         """One model that answers as they do together."""
         models = [saved.load(Path(each) / "model.keras") for each in self.members]
-        return blocks.tempered(blocks.together(models, name="ensemble"), self._temperature)
+        return blocks.tempered(blocks.together(models, name="ensemble"), self.temperature)
 
 
 def chosen(answers: Mapping[str, Answers], labels: NDArray[np.int32]) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.candidates.attempt import attempt
-from tasks.candidates.crossfit import cross_fit, fit_fold, mean_history, mean_of_folds
-from tasks.candidates.distilling import taught
+from tasks.candidates.crossfit import CrossFitted, cross_fit, fit_fold, mean_history, mean_of_folds
+from tasks.candidates.distilling import Lessons
 from tasks.candidates.ensemble import Ensemble
 from tasks.candidates.fitting import answers, fit_one, write_history, write_json
 from tasks.candidates.job import RESUME, Job
@@ -57,12 +57,10 @@ def _trained(job: Job) -> Trained:
     if job.fold:
         return _one_fold(job)
     if job.distils:
-        return _one_model(job, *_lessons(job))
+        return _distilled(job)
     if job.combines:
         return _of_others(job)
-    if job.fold_ensemble:
-        return _of_folds(job)
-    return _one_model(job, job, _rows(job, "train"), _groups(job, "train"))
+    return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
 
 
 def _of_others(job: Job) -> Trained:
@@ -76,18 +74,26 @@ def _of_others(job: Job) -> Trained:
     return _written(job, made.model(), made.answers, 0, first.class_counts, made.folds)
 
 
-def _one_model(job: Job, learns: Job, rows: Examples, groups: NDArray[np.str_] | None) -> Trained:
-    """One model of the train rows; folds, where there are some, only measure.
+def _of_train_rows(job: Job) -> Trained:
+    """One model; folds, where there are some, only measure."""
+    train = _rows(job, "train")
+    crossed = cross_fit(job, train, _groups(job, "train"), keep=False) if job.folds else None
+    return _one_model(job, job, train, crossed)
 
-    Args:
-        job: The candidate.
-        learns: What is fitted.
-        rows: What folds cut: the train rows, and behind them perhaps the validation rows.
-        groups: Of those rows.
-    """
-    validation, first = _rows(job, "validation"), len(_rows(job, "train"))
-    crossed = cross_fit(learns, rows, groups, keep=False) if job.folds else None
-    train = rows.take(np.arange(first)) if len(rows) > first else rows
+
+def _distilled(job: Job) -> Trained:
+    """One model of the train rows that learns from others; folds only measure."""
+    rows, groups = _held_out(job)
+    validation = _rows(job, "validation")
+    lessons = Lessons(job, rows, groups, validation)
+    crossed = cross_fit(lessons.job, rows, groups, keep=False, taught=lessons.of_fold)
+    train = lessons.rows.take(np.arange(len(rows) - len(validation)))
+    return _one_model(job, lessons.job, train, crossed)
+
+
+def _one_model(job: Job, learns: Job, train: Examples, crossed: CrossFitted | None) -> Trained:
+    """One fit, measured by folds where there are some; validation rows may be in these, too."""
+    validation = _rows(job, "validation")
     fitted = fit_one(learns, train, validation, subject=job.name, kept="model", seed=job.seed)
     write_history(job, fitted.history.epochs, Path(job.out))
     resampled = fitted.resampled
@@ -96,8 +102,8 @@ def _one_model(job: Job, learns: Job, rows: Examples, groups: NDArray[np.str_] |
     given = {"validation": said, "golden": said}
     if crossed:
         given["out_of_fold"] = crossed.answers
-        if len(rows) > first:
-            given["validation"] = crossed.answers[first:]
+        if job.fold_ensemble:
+            given["validation"] = crossed.answers[len(train) :]
     folds = crossed.scores if crossed else ()
     return _written(job, fitted.model, given, len(fitted.history.epochs), counts, folds)
 
@@ -121,17 +127,13 @@ def _of_folds(job: Job) -> Trained:
 def _one_fold(job: Job) -> Trained:
     """A fold of a candidate, left where that will look for it."""
     whole = job.whole()
-    learns, rows, groups = _lessons(whole)
-    fit_fold(learns, job.fold, rows, groups, keep=whole.fold_ensemble and not whole.distils)
+    rows, groups = _held_out(whole)
+    if whole.distils:
+        lessons = Lessons(whole, rows, groups, _rows(whole, "validation"))
+        fit_fold(lessons.job, job.fold, rows, groups, keep=False, taught=lessons.of_fold)
+    else:
+        fit_fold(whole, job.fold, rows, groups, keep=whole.fold_ensemble)
     return Trained(name=job.name, directory=job.out)
-
-
-def _lessons(job: Job) -> tuple[Job, Examples, NDArray[np.str_] | None]:
-    """What is fitted in the folds, the rows that they cut, and their groups."""
-    rows, groups = _held_out(job)
-    if not job.distils:
-        return job, rows, groups
-    return *taught(job, rows, groups, _rows(job, "validation")), groups
 
 
 def _held_out(job: Job) -> tuple[Examples, NDArray[np.str_] | None]:

@@ -10,7 +10,9 @@ import pytest
 
 from tasks import replaying
 from tasks.architectures import saved
+from tasks.candidates.distilling import Lessons
 from tasks.candidates.fitting import answers
+from tasks.candidates.folds import folds
 from tasks.config import Pipeline, Preprocessing
 from tasks.evaluation.calibration import scaled, temperature
 from tasks.evaluation.metrics import score
@@ -176,31 +178,35 @@ def test_an_ensemble_of_one_says_that_it_needs_two(prepared):
 
 def test_a_distilled_candidate_is_one_model_measured_on_rows_it_was_not_taught(combined):
     _, ready, (_, distilled, *_) = combined
-    of_one_model(distilled, ready, OF["out_of_fold"])
-    held = said(distilled, "out_of_fold")
-    np.testing.assert_array_equal(said(distilled, "validation"), held[30:])
-    assert not np.allclose(said(distilled, "validation"), said(distilled, "golden"))
-
-
-@pytest.mark.slow
-def test_where_folds_only_measure_validation_rows_are_nobodys_lesson(prepared):
-    asked = pipeline(DISTILLED, FLOOR, OTHER, folds=2, training=BRIEF)
-    distilled, *_ = train.fn(asked, prepared)
-    of_one_model(distilled, prepared, ("train",))
-    np.testing.assert_array_equal(said(distilled, "validation"), said(distilled, "golden"))
-
-
-def of_one_model(distilled, prepared, splits):
-    """That it is a model that learnt train rows, and is scored on what folds held out."""
     assert distilled.failed is None
-    held = np.concatenate([labelled(prepared, split) for split in splits])
-    assert distilled.out_of_fold == pytest.approx(score(held, said(distilled, "out_of_fold")))
+    labels = np.concatenate([labelled(ready, split) for split in OF["out_of_fold"]])
+    held = said(distilled, "out_of_fold")
+    assert distilled.out_of_fold == pytest.approx(score(labels, held))
     assert len(distilled.folds) == 2
+    np.testing.assert_array_equal(said(distilled, "validation"), held[30:])
     assert sum(before for before, _ in distilled.class_counts.values()) == 30
     model = saved.load(Path(distilled.directory) / "model.keras")
     for split, kept in {"validation": "golden", "test": "test"}.items():
-        found = answers(model, Examples.load(Path(prepared.directory) / split))
+        found = answers(model, Examples.load(Path(ready.directory) / split))
         np.testing.assert_allclose(found, said(distilled, kept), atol=1e-6)
+
+
+def test_a_folds_student_hears_only_teachers_that_had_not_seen_the_fold(combined):
+    asked, ready, trained = combined
+    jobs = jobs_of(asked, ready)
+    found = zip(jobs[2:], trained[2:], strict=True)
+    job = jobs[1].after(found)
+    rows = Examples.joined([Examples.load(Path(ready.directory) / s) for s in OF["out_of_fold"]])
+    lessons = Lessons(job, rows, None, Examples.load(Path(ready.directory) / "validation"))
+    kept, _ = list(folds(rows.labels, None, 2, seed=asked.seed))[1]
+    models = [saved.load(Path(t.directory) / "folds" / "2" / "model.keras") for t in trained[2:]]
+    mean = np.mean([answers(model, rows.take(kept)) for model in models], axis=0)
+    warmth = temperature(
+        rows.labels, np.mean([said(t, "out_of_fold") for t in trained[2:]], axis=0)
+    )
+    labels = np.eye(len(CLASSES))[rows.labels[kept]]
+    expected = 0.25 * labels + 0.75 * scaled(mean, warmth)
+    np.testing.assert_allclose(lessons.of_fold(rows.take(kept), 2).targets, expected, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tasks.candidates.distilling import taught
+from tasks.candidates.distilling import Lessons
 from tasks.candidates.ensemble import SPLITS
 from tasks.candidates.job import Job
 from tasks.choices import check
@@ -45,9 +45,10 @@ def job(folder, *teachers, **options):
 def test_the_student_learns_labels_and_held_out_answers_in_the_measure_asked_for(tmp_path):
     student = {"name": "blend", "options": {"units": 8}}
     asked = job(tmp_path, *TEACHERS, architecture=student, hardness=0.25)
-    learns, rows = taught(asked, ROWS, None, ROWS)
-    assert learns.architecture.model_dump() == student
-    assert learns.model_copy(update={"architecture": asked.architecture}) == asked
+    lessons = Lessons(asked, ROWS, None, ROWS)
+    rows = lessons.rows
+    assert lessons.job.architecture.model_dump() == student
+    assert lessons.job.model_copy(update={"architecture": asked.architecture}) == asked
     mean = np.mean(list(TEACHERS.values()), axis=0)
     expected = 0.25 * np.eye(2)[LABELS] + 0.75 * mean
     np.testing.assert_allclose(rows.targets, expected, atol=1e-6)
@@ -57,10 +58,10 @@ def test_the_student_learns_labels_and_held_out_answers_in_the_measure_asked_for
 
 def test_one_teacher_is_not_enough(tmp_path):
     with pytest.raises(ConfigError, match="distilled: needs two other candidates, got 1"):
-        taught(job(tmp_path, "sure of the last"), ROWS, None, ROWS)
+        Lessons(job(tmp_path, "sure of the last"), ROWS, None, ROWS)
 
 
-def pipeline(resampling="none", folds=2, **options):
+def pipeline(resampling="none", folds=2, together=True, **options):
     pupil = {"name": "pupil", "architecture": {"name": "distilled", "options": options}}
     return Pipeline.model_validate(
         {
@@ -69,6 +70,7 @@ def pipeline(resampling="none", folds=2, **options):
             "columns": {"label": "label", "sequence": ["x"]},
             "candidates": [{**pupil, "resampling": resampling}],
             "folds": folds,
+            "fold_ensemble": together,
         }
     )
 
@@ -91,7 +93,8 @@ def test_what_cannot_be_taught_is_refused_in_a_sentence(given, said):
         check(pipeline(**given))
 
 
-def test_without_folds_there_is_nothing_to_learn_from():
-    with pytest.raises(ValidationError, match=r"'pupil': distilled learns from .* set folds"):
-        pipeline(folds=0)
+def test_without_models_of_folds_there_is_nothing_to_learn_from():
+    for folds in (0, 2):
+        with pytest.raises(ValidationError, match=r"'pupil': distilled learns .* fold_ensemble"):
+            pipeline(folds=folds, together=False)
     check(pipeline(hardness=0, architecture={"name": "stacked_lstm", "options": {"units": 8}}))
