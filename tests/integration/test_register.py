@@ -19,9 +19,9 @@ from model_registry.errors import BundleRefused, RegistryError
 from model_registry.runs import Runs
 from model_registry.state import Champion
 from model_registry.store import Registry
+from tasks.config import Choice
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import ScoringFailed, score_in_fresh_process
-from tasks.inference.timing import milliseconds_alone
 from tests import servers, small_nights
 from tests.registry import asked
 
@@ -109,10 +109,16 @@ def test_what_it_costs_is_in_the_run_of_the_night(home):
 
 
 @once
-def test_a_candidate_is_timed_as_its_gate_will_time_it_and_leaves_nothing(home):
-    night, key = home.night, home.settings.signing_key
-    asked = (night.pipeline, night.prepared, night.trained[0])
-    assert 0 < milliseconds_alone(*asked, key=key) < 5_000
+def test_with_a_budget_the_best_candidate_is_timed_by_its_bundle_and_leaves_nothing(home):
+    from tasks.evaluate import evaluate
+
+    night = home.night
+    (one,) = night.trained
+    gate = Choice(name="fast_enough", options={"milliseconds": 60_000})
+    asked = night.pipeline.model_copy(update={"gates": (gate,)})
+    found = evaluate.fn(asked, night.prepared, (one, one.model_copy(update={"name": "twin"})))
+    assert list(found.milliseconds) == [found.challenger]
+    assert 0 < found.milliseconds[found.challenger] < 60_000
     assert not (home.settings.work / home.name / "timing").exists()
 
 
