@@ -67,6 +67,7 @@ def train_nights(pipeline: Pipeline, days: Sequence[date], home: Path) -> list[P
     """
     apart = {"gates", "policy", "schedule", "description", "serving"}
     what = pipeline.model_dump(mode="json", exclude=apart)
+    what |= {"budget": pipeline.budget} if pipeline.budget else {}
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     with _side_by_side(pipeline) as each:
         return list(each(partial(_night, pipeline, home / key), days))
@@ -115,8 +116,9 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     from infra.local import LocalStorage
     from infra.settings import Settings
     from tasks.datasets.intake import take_in
-    from tasks.evaluation.selection import ranking
+    from tasks.evaluation.selection import in_time, ranking
     from tasks.inference.assembly import assemble
+    from tasks.inference.timing import milliseconds_alone
     from tasks.prepare import prepared_in
     from tasks.train import train
 
@@ -127,8 +129,10 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
     metric = pipeline.evaluation.metric
     sound = [each for each in train.fn(pipeline, prepared) if not each.failed]
     validation = {each.name: each.validation[metric] for each in sound}
-    best = ranking(sound, validation, metric, prepared)[0][0]
-    bundle = folder / "bundle"
+    ranked = [each for each, _ in ranking(sound, validation, metric, prepared)]
+    bundle, key = folder / "bundle", Settings().signing_key
+    timer = partial(milliseconds_alone, pipeline, prepared, key=key)
+    best, _ = in_time(ranked, pipeline.budget, timer)
     with _turn:
         assemble(
             Path(best.directory),
@@ -136,7 +140,7 @@ def _trained(pipeline: Pipeline, day: date, folder: Path) -> dict[str, Any]:
             prepared.classes,
             pipeline.model_dump(mode="json"),
             into=bundle,
-            key=Settings().signing_key,
+            key=key,
         )
     return {
         "challenger": best.name,

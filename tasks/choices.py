@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tasks.architectures import ARCHITECTURES
-from tasks.config import ENSEMBLE, ConfigError, Pipeline, resolve
+from tasks.config import DISTILLED, ENSEMBLE, Candidate, ConfigError, Pipeline, resolve
 from tasks.datasets import READERS
-from tasks.resampling import STRATEGIES
+from tasks.distillation import lesson, lesson_of
+from tasks.resampling import DENSE, STRATEGIES
 from tasks.resampling.apply import refuse
 from tasks.sequences import CLEANING, SCALERS, TOKENIZERS
 from tasks.tuning_config import TUNED
@@ -17,7 +18,7 @@ def _ensemble() -> None:
     """Trains nothing and takes no options."""
 
 
-MODELS: dict[str, Callable[..., object]] = {**ARCHITECTURES, ENSEMBLE: _ensemble}
+MODELS: dict[str, Callable[..., object]] = {**ARCHITECTURES, ENSEMBLE: _ensemble, DISTILLED: lesson}
 
 
 def check(pipeline: Pipeline) -> None:
@@ -40,11 +41,14 @@ def check(pipeline: Pipeline) -> None:
         resolve(MODELS, candidate.architecture, "architecture")
         resolve(STRATEGIES, candidate.resampling, "resampling strategy")
         refuse(candidate.resampling, pipeline.kind)
+        if candidate.architecture.name == DISTILLED:
+            _check_lesson(candidate)
         if candidate.name == TUNED and pipeline.tune.minutes:
             raise ConfigError(
                 f"candidate {TUNED!r}: with tune.minutes {pipeline.tune.minutes:g} this is the "
                 "name of what the search finds; give the candidate another name"
             )
+    _ = pipeline.budget  # a number, if anything
     for gate in pipeline.gates:
         resolve(GATES, gate, "gate")
         if gate.options.get("required") and pipeline.policy.approval != "required":
@@ -52,3 +56,15 @@ def check(pipeline: Pipeline) -> None:
                 f"gate {gate.name!r}: required needs `policy.approval: required`; without it "
                 "nothing waits long enough to be shadowed, and nothing would ever be promoted"
             )
+
+
+def _check_lesson(candidate: Candidate) -> None:
+    """Who learns must be one that can, from rows that teachers answered."""
+    student = lesson_of(candidate.architecture).student
+    resolve(ARCHITECTURES, student, f"architecture of {DISTILLED}")
+    if candidate.resampling.name in DENSE:
+        raise ConfigError(
+            f"candidate {candidate.name!r}: {DISTILLED} learns what others answered for each row, "
+            f"and nobody answered the rows that {candidate.resampling.name} makes; use "
+            "class_weights, random_over or none"
+        )

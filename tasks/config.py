@@ -141,6 +141,8 @@ class Training(Frozen):
 
 
 ENSEMBLE = "ensemble"  # in the place of an architecture: the mean of other candidates
+DISTILLED = "distilled"  # one model that learns what the others answer
+COMBINING = (ENSEMBLE, DISTILLED)  # they come after the others
 
 
 class Candidate(Frozen):
@@ -148,7 +150,8 @@ class Candidate(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Unique in the pipeline.")
     architecture: Choice = Field(
-        description="Entry of ARCHITECTURES, or `ensemble`: the mean of others that answer best."
+        description="Entry of ARCHITECTURES, or `ensemble`: the mean of others that answer best, "
+        "or `distilled`: one model that learns from them."
     )
     resampling: Choice = Field("none", validate_default=True, description="Entry of STRATEGIES.")
     training: dict[str, Any] = Field(
@@ -263,6 +266,22 @@ class Pipeline(Frozen):
         """`text` or `numeric`, by the input column that is named."""
         return "text" if self.columns.text else "numeric"
 
+    @property
+    def budget(self) -> float | None:
+        """Milliseconds that one row alone may take; None where `fast_enough` is told none.
+
+        Raises:
+            ConfigError: what it is told is no number above 0.
+        """
+        options = next((g.options for g in self.gates if g.name == "fast_enough"), {})
+        told = options.get("milliseconds")
+        if told is None or (type(told) in (int, float) and told > 0):
+            return told
+        raise ConfigError(
+            f"gate 'fast_enough': milliseconds must be a number above 0, got {told!r}; it is what "
+            "one row alone may take"
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Pipeline:
         names = [candidate.name for candidate in self.candidates]
@@ -283,6 +302,11 @@ class Pipeline(Frozen):
             raise ValueError("split.by: time needs columns.time, the column to order by")
         for candidate in self.candidates:
             self.training_of(candidate)
+            if candidate.architecture.name == DISTILLED and not self.fold_ensemble:
+                raise ValueError(
+                    f"candidate {candidate.name!r}: {DISTILLED} learns from the others' fold "
+                    "models; set folds, at least 2, and fold_ensemble: true, or leave it out"
+                )
         return self
 
     def training_of(self, candidate: Candidate) -> Training:

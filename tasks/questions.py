@@ -25,12 +25,13 @@ READING = ("tasks/ingest.py", "tasks/datasets")
 JUDGING = ("tasks/validate.py", "tasks/terms.py", "expectations")
 PREPARING = ("tasks/prepare.py", "tasks/preparation.py", "tasks/ragged.py", "tasks/datasets",
              "tasks/sequences")  # fmt: skip
-TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/ragged.py", "tasks/resampling",
+TRAINING = ("tasks/architectures", "tasks/candidates", "tasks/distillation.py", "tasks/ragged.py",
+            "tasks/resampling",
             "tasks/sequences/bucketing.py", "tasks/training", "tasks/evaluation/metrics.py",
             "tasks/evaluation/confusion.py", "tasks/evaluation/inputs.py",
             "tasks/evaluation/calibration.py")  # fmt: skip
 TUNING = ("tasks/tune.py", "tasks/tuned.py", "tasks/tuning", *TRAINING)
-MEASURING = ("tasks/evaluate.py", "tasks/evaluation")
+MEASURING = ("tasks/evaluate.py", "tasks/evaluation", "tasks/inference/timing.py")
 SCORING = ("tasks/inference", "tasks/register.py", "tasks/reference_rows.py", "tasks/sequences")
 GATING = ("tasks/decide.py", "model_registry/gates.py", "model_registry/statistics.py")
 LIBRARIES = {
@@ -122,7 +123,7 @@ def of_evaluate(
         "rows": [prepared.test_digest, prepared.directory],
         "candidates": [said, answers],
         "champion": champion and [champion.digest, digest_of_file(Path(champion.probabilities))],
-        "configuration": pipeline.model_dump(mode="json", exclude=apart),
+        "configuration": [pipeline.model_dump(mode="json", exclude=apart), pipeline.budget],
         "code": code(MEASURING),
     }
 

@@ -117,11 +117,14 @@ class Examples:
         inputs: The encoded sequences.
         labels: `(rows,)` int32, indices into the pipeline's classes.
         row_ids: `(rows,)` of str, ids in the snapshot.
+        targets: `(rows, classes)` float32, what a fit learns in the place of the labels; None: the
+            labels. Neither saved nor joined.
     """
 
     inputs: Ragged
     labels: NDArray[np.int32]
     row_ids: NDArray[np.str_]
+    targets: NDArray[np.float32] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Examples]) -> Examples:
@@ -137,7 +140,8 @@ class Examples:
 
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """The rows asked for, in that order, repeats allowed."""
-        return Examples(self.inputs.take(rows), self.labels[rows], self.row_ids[rows])
+        targets = None if self.targets is None else self.targets[rows]
+        return Examples(self.inputs.take(rows), self.labels[rows], self.row_ids[rows], targets)
 
     def save(self, directory: Path) -> None:
         """Write the arrays; the directory is made where absent."""

@@ -164,7 +164,7 @@ class Evaluation(Reference):
     suspected: int = Field(0, description="How many there are in all.")
     plots: tuple[Plot, ...] = ()
     tables: tuple[str, ...] = Field((), description="CSV files in the directory.")
-    latency_milliseconds: float | None = Field(None, description="One row, scored alone.")
+    milliseconds: dict[str, float] = Field({}, description="One row alone, of those timed.")
 
     @property
     def challenger_scores(self) -> Scored:

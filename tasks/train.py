@@ -66,14 +66,16 @@ def _done(steps: Steps, jobs: list[Job], *, fresh: bool) -> dict[str, Trained]:
         if job.name not in done
     ]
     settings = Settings()
-    if settings.ray:
-        _fold_by_fold(left, settings.workers)
+    _fold_by_fold([job for job in left if settings.ray or job.distils], settings.workers)
     ended = run_all(left, workers=settings.workers, on_end=partial(_keep, steps))
     return done | {each.name: each for each in ended}
 
 
 def _fold_by_fold(jobs: list[Job], workers: int) -> None:
-    """Every fold by itself, on a cluster; a fold that fails fails in its candidate, which tells."""
+    """Every fold by itself; a fold that fails fails in its candidate, which tells.
+
+    So a cluster has work for all its nodes, and a lonely candidate here for all cores.
+    """
     apart = [fold for job in jobs for fold in job.apart()]
     for job in jobs:
         go_on_or_clear(job)

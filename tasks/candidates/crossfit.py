@@ -9,7 +9,7 @@ https://doi.org/10.1016/j.ijforecast.2015.12.011).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tasks.ragged import Examples
 from tasks.training.checkpoints import save, write
 
 Counts = dict[str, list[int]]
+Taught = Callable[[Examples, int], Examples]  # train rows of a fold, with what to learn of them
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class CrossFitted:
 
 
 def cross_fit(
-    job: Job, rows: Examples, groups: NDArray[np.str_] | None, *, keep: bool
+    job: Job,
+    rows: Examples,
+    groups: NDArray[np.str_] | None,
+    *,
+    keep: bool,
+    taught: Taught | None = None,
 ) -> CrossFitted:
     """Fit every fold that an earlier process did not finish.
 
@@ -57,6 +63,7 @@ def cross_fit(
         rows: Cut into folds.
         groups: `(rows,)`; rows of a group are held out together. None: each by itself.
         keep: Keep each fold's model, for `mean_of_folds`.
+        taught: Says what else than labels to learn.
 
     Raises:
         ConfigError: folds that do not fit the rows.
@@ -66,7 +73,7 @@ def cross_fit(
     counts: list[Counts] = []
     for number, (kept, held) in _parts(job, rows, groups):
         folder = _folder(job, number)
-        _fit_fold(job, number, rows, kept, held, keep=keep)
+        _fit_fold(job, number, rows, kept, held, keep=keep, taught=taught)
         said = np.load(folder / "answers.npy", allow_pickle=False)
         found[held] += said / job.fold_repeats
         scores.append(json.loads((folder / "metrics.json").read_text("utf-8")))
@@ -75,7 +82,13 @@ def cross_fit(
 
 
 def fit_fold(
-    job: Job, wanted: int, rows: Examples, groups: NDArray[np.str_] | None, *, keep: bool
+    job: Job,
+    wanted: int,
+    rows: Examples,
+    groups: NDArray[np.str_] | None,
+    *,
+    keep: bool,
+    taught: Taught | None = None,
 ) -> None:
     """Fit one of the folds, for `cross_fit` to find it done.
 
@@ -85,13 +98,14 @@ def fit_fold(
         rows: Cut into folds.
         groups: `(rows,)`; rows of a group are held out together. None: each by itself.
         keep: Keep the fold's model, for `mean_of_folds`.
+        taught: Says what else than labels to learn.
 
     Raises:
         ConfigError: folds that do not fit the rows.
     """
     for number, (kept, held) in _parts(job, rows, groups):
         if number == wanted:
-            _fit_fold(job, number, rows, kept, held, keep=keep)
+            _fit_fold(job, number, rows, kept, held, keep=keep, taught=taught)
 
 
 def _parts(
@@ -103,13 +117,22 @@ def _parts(
 
 
 def _fit_fold(
-    job: Job, number: int, rows: Examples, kept: Rows, held_out: Rows, *, keep: bool
+    job: Job,
+    number: int,
+    rows: Examples,
+    kept: Rows,
+    held_out: Rows,
+    *,
+    keep: bool,
+    taught: Taught | None,
 ) -> None:
     """One fold, unless it is done; its metrics are written last."""
     folder = _folder(job, number)
     if (folder / "metrics.json").exists():
         return
     train, held = rows.take(kept), rows.take(held_out)
+    if taught is not None:
+        train = taught(train, number)
     fitted = fit_one(
         job,
         train,

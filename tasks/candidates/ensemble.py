@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tasks.architectures import blocks, saved
 from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
+from tasks.config import ConfigError
 from tasks.evaluation.calibration import scaled, temperature
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
@@ -32,6 +33,7 @@ class Ensemble:
     Attributes:
         members: Folders of those that were taken.
         answers: Split to `(rows, classes)`; `out_of_fold` where candidates have folds.
+        temperature: At which their mean is calibrated.
         folds: Metrics on the held-out rows of each fold.
 
     Args:
@@ -39,11 +41,17 @@ class Ensemble:
         held: Rows that every member answered for without having seen them.
         groups: Of those rows.
         validation: Rows that count where there are no folds.
+
+    Raises:
+        ConfigError: fewer than two candidates to choose from.
     """
 
     def __init__(
         self, job: Job, held: Examples, groups: NDArray[np.str_] | None, validation: Examples
     ) -> None:
+        if len(job.members) < 2:
+            name, others = job.architecture.name, len(job.members)
+            raise ConfigError(f"{name}: needs two other candidates, got {others}")
         kept = "out_of_fold" if job.folds else "validation"
         judged = held if job.folds else validation
         self.members = chosen({each: _said(each, kept) for each in job.members}, judged.labels)
@@ -53,9 +61,9 @@ class Ensemble:
             for split in splits
         }
         calibrate = job.training.calibrate
-        self._temperature = temperature(judged.labels, means[kept]) if calibrate else 1.0
+        self.temperature = temperature(judged.labels, means[kept]) if calibrate else 1.0
         self.answers = {
-            split: scaled(mean, self._temperature).astype(np.float32)
+            split: scaled(mean, self.temperature).astype(np.float32)
             for split, mean in means.items()
         }
         parts = folds(held.labels, groups, job.folds, seed=job.seed) if job.folds else ()
@@ -66,7 +74,7 @@ class Ensemble:
     def model(self) -> keras.Model:
         """One model that answers as they do together."""
         models = [saved.load(Path(each) / "model.keras") for each in self.members]
-        return blocks.tempered(blocks.together(models, name="ensemble"), self._temperature)
+        return blocks.tempered(blocks.together(models, name="ensemble"), self.temperature)
 
 
 def chosen(answers: Mapping[str, Answers], labels: NDArray[np.int32]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tasks.config import ENSEMBLE, Choice, Metric, Training
+from tasks.config import COMBINING, DISTILLED, Choice, Metric, Training
 from tasks.ragged import InputSpec
 from tasks.references import Reference, Trained
 from tasks.steps import digest_of
@@ -43,13 +43,18 @@ class Job(Reference):
         default=False, description="Only measured, on train rows, in a search for settings."
     )
     members: tuple[str, ...] = Field(
-        (), description="Folders of the candidates that an ensemble may take the mean of."
+        (), description="Folders of the candidates that may be combined, or teach."
     )
 
     @property
     def combines(self) -> bool:
-        """Whether it is the mean of others, which come first."""
-        return self.architecture.name == ENSEMBLE
+        """Whether it is made of what others answered, which come first."""
+        return self.architecture.name in COMBINING
+
+    @property
+    def distils(self) -> bool:
+        """Whether it learns from the others."""
+        return self.architecture.name == DISTILLED
 
     @property
     def folds_in_all(self) -> int:
@@ -67,7 +72,7 @@ class Job(Reference):
                 }
             )
             for number in range(1, self.folds_in_all + 1)
-            if not self.combines
+            if not self.combines or (self.distils and len(self.members) > 1)
         ]
 
     def whole(self) -> Job:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.settings import Settings
 from tasks.candidates.job import Job
-from tasks.config import ENSEMBLE, Pipeline
+from tasks.config import COMBINING, Pipeline
 from tasks.questions import of_candidate
 from tasks.references import Prepared
 from tasks.steps import digest_of, digest_of_folder
@@ -31,7 +31,7 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared) -> list[Job]:
     out = home.parents[1] / "candidates"
     rows = digest_of_folder(home)
     names = {candidate.name for candidate in pipeline.candidates}
-    trained = sum(candidate.architecture.name != ENSEMBLE for candidate in pipeline.candidates)
+    trained = sum(candidate.architecture.name not in COMBINING for candidate in pipeline.candidates)
     workers = max(1, min(Settings().workers, trained))  # they share the cores
     for left in out.iterdir() if out.exists() else ():
         if left.name not in names:

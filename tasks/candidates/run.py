@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.candidates.attempt import attempt
-from tasks.candidates.crossfit import cross_fit, fit_fold, mean_history, mean_of_folds
+from tasks.candidates.crossfit import CrossFitted, cross_fit, fit_fold, mean_history, mean_of_folds
+from tasks.candidates.distilling import Lessons
 from tasks.candidates.ensemble import Ensemble
 from tasks.candidates.fitting import answers, fit_one, write_history, write_json
 from tasks.candidates.job import RESUME, Job
 from tasks.candidates.leftovers import go_on_or_clear
-from tasks.config import ENSEMBLE, ConfigError
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
 from tasks.references import Trained
@@ -45,8 +45,7 @@ def run(job: Job) -> Trained:
     began = time.perf_counter()
     if not job.fold:  # whoever asks for folds by themselves has seen to that
         go_on_or_clear(job)
-    made = _of_others(job) if job.combines else _trained(job)
-    trained = made.model_copy(update={"seconds": time.perf_counter() - began})
+    trained = _trained(job).model_copy(update={"seconds": time.perf_counter() - began})
     write_json(Path(job.out) / "trained.json", trained.model_dump(mode="json"))
     shutil.rmtree(Path(job.out) / RESUME, ignore_errors=True)
     return trained
@@ -57,13 +56,15 @@ def _trained(job: Job) -> Trained:
         return attempt(job)
     if job.fold:
         return _one_fold(job)
+    if job.distils:
+        return _distilled(job)
+    if job.combines:
+        return _of_others(job)
     return _of_folds(job) if job.fold_ensemble else _of_train_rows(job)
 
 
 def _of_others(job: Job) -> Trained:
     """The mean of candidates that were trained before."""
-    if len(job.members) < 2:
-        raise ConfigError(f"{ENSEMBLE}: needs two other candidates, got {len(job.members)}")
     held, groups = _held_out(job)
     made = Ensemble(job, held, groups, _rows(job, "validation"))
     first = Trained.model_validate_json((Path(made.members[0]) / "trained.json").read_text("utf-8"))
@@ -75,10 +76,25 @@ def _of_others(job: Job) -> Trained:
 
 def _of_train_rows(job: Job) -> Trained:
     """One model; folds, where there are some, only measure."""
-    train, validation = _rows(job, "train"), _rows(job, "validation")
-    groups = _groups(job, "train")
-    crossed = cross_fit(job, train, groups, keep=False) if job.folds else None
-    fitted = fit_one(job, train, validation, subject=job.name, kept="model", seed=job.seed)
+    train = _rows(job, "train")
+    crossed = cross_fit(job, train, _groups(job, "train"), keep=False) if job.folds else None
+    return _one_model(job, job, train, crossed)
+
+
+def _distilled(job: Job) -> Trained:
+    """One model of the train rows that learns from others; folds only measure."""
+    rows, groups = _held_out(job)
+    validation = _rows(job, "validation")
+    lessons = Lessons(job, rows, groups, validation)
+    crossed = cross_fit(lessons.job, rows, groups, keep=False, taught=lessons.of_fold)
+    train = lessons.rows.take(np.arange(len(rows) - len(validation)))
+    return _one_model(job, lessons.job, train, crossed)
+
+
+def _one_model(job: Job, learns: Job, train: Examples, crossed: CrossFitted | None) -> Trained:
+    """One fit, measured by folds where there are some; validation rows may be in these, too."""
+    validation = _rows(job, "validation")
+    fitted = fit_one(learns, train, validation, subject=job.name, kept="model", seed=job.seed)
     write_history(job, fitted.history.epochs, Path(job.out))
     resampled = fitted.resampled
     counts = {name: (resampled.before[name], resampled.after[name]) for name in job.classes}
@@ -86,6 +102,8 @@ def _of_train_rows(job: Job) -> Trained:
     given = {"validation": said, "golden": said}
     if crossed:
         given["out_of_fold"] = crossed.answers
+        if job.fold_ensemble:
+            given["validation"] = crossed.answers[len(train) :]
     folds = crossed.scores if crossed else ()
     return _written(job, fitted.model, given, len(fitted.history.epochs), counts, folds)
 
@@ -109,7 +127,12 @@ def _of_folds(job: Job) -> Trained:
 def _one_fold(job: Job) -> Trained:
     """A fold of a candidate, left where that will look for it."""
     whole = job.whole()
-    fit_fold(whole, job.fold, *_held_out(whole), keep=whole.fold_ensemble)
+    rows, groups = _held_out(whole)
+    if whole.distils:
+        lessons = Lessons(whole, rows, groups, _rows(whole, "validation"))
+        fit_fold(lessons.job, job.fold, rows, groups, keep=False, taught=lessons.of_fold)
+    else:
+        fit_fold(whole, job.fold, rows, groups, keep=whole.fold_ensemble)
     return Trained(name=job.name, directory=job.out)
 
 

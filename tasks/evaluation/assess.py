@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tasks.evaluation.confusion import confusion
 from tasks.evaluation.inputs import Labels, Probabilities
 from tasks.evaluation.intervals import differences, intervals, wilson
 from tasks.evaluation.metrics import per_class
-from tasks.evaluation.selection import ranking
+from tasks.evaluation.selection import in_time, ranking
 from tasks.evaluation.slices import slices
 from tasks.evaluation.style import CHALLENGER, CHAMPION, Picture
 from tasks.references import (
@@ -36,8 +36,11 @@ def assess(
     answers: Answers,
     *,
     directory: str,
+    milliseconds: Callable[[Trained], float],
 ) -> Evaluation:
     """Measure every model and choose the challenger, on validation rows only.
+
+    With a budget for the gate `fast_enough` it is the best of those that keep it, if some do.
 
     Args:
         pipeline: Says the metric, the slices and the intervals.
@@ -45,16 +48,19 @@ def assess(
         trained: The night's candidates, in the order of the pipeline.
         answers: What they answered.
         directory: Where pictures and tables will lie.
+        milliseconds: Times a candidate, where there is a budget.
     """
     metric = pipeline.evaluation.metric
     measured = {name: _measured(pipeline, answers, name) for name in answers.test}
     validation = {name: pair["validation"][metric].value for name, pair in measured.items()}
     ranked = ranking(trained, validation, metric, prepared)
-    best = ranked[0][0].name
+    chosen, timed = in_time([each for each, _ in ranked], pipeline.budget, milliseconds)
+    best = chosen.name
     return Evaluation(
         directory=directory,
         metric=metric,
         challenger=best,
+        milliseconds=timed,
         candidates=tuple(
             Scored(name=each.name, chosen_by=value, **measured[each.name]) for each, value in ranked
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tasks.references import Prepared, Trained
 
@@ -46,3 +46,40 @@ def ranking(
         return -round(found, 9), 0.0, candidate.parameters
 
     return sorted(usable, key=order)
+
+
+def in_time(
+    ranked: Sequence[Trained], budget: float | None, milliseconds: Callable[[Trained], float]
+) -> tuple[Trained, dict[str, float]]:
+    """The best candidate that answers one row in time, and what was timed to find it.
+
+    Timing costs a process, so it goes best first and no further than one that keeps the budget.
+    Where none keeps it the best of all is chosen, and its gate will say so.
+
+    Args:
+        ranked: Usable candidates, best first; at least one.
+        budget: Milliseconds of one row alone; None: there is none.
+        milliseconds: Times a candidate.
+    """
+    timed: dict[str, float] = {}
+    if budget is None or len(ranked) == 1:
+        return ranked[0], timed
+    for each in ranked:
+        timed[each.name] = milliseconds(each)
+        if timed[each.name] <= budget:
+            return each, timed
+    return ranked[0], timed
+
+
+def passed_over(challenger: str, timed: Mapping[str, float], budget: float | None) -> str:
+    """A sentence on better candidates that are too slow, or on all being so; else nothing."""
+    slow = {name: spent for name, spent in timed.items() if budget and not spent <= budget}
+    if not slow:
+        return ""
+    told = ", ".join(f"{name} {spent:.1f} ms" for name, spent in slow.items())
+    if challenger in slow:
+        return f"No candidate answers one row alone within {budget:g} ms: {told}."
+    return (
+        f"Better, but over the budget of {budget:g} ms for one row alone, and so passed over: "
+        f"{told}; {challenger} takes {timed[challenger]:.1f} ms."
+    )

@@ -12,6 +12,7 @@ from tasks.config import Candidate, Pipeline
 from tasks.evaluation.charts import spoken
 from tasks.evaluation.facts import bars, data, run, search
 from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.evaluation.selection import passed_over
 from tasks.evaluation.slices import MIN_ROWS
 from tasks.references import (
     Evaluation,
@@ -104,6 +105,7 @@ def _measured(night: Night, evaluation: Evaluation, pipeline: Pipeline) -> dict[
         "second_key": second,
         "second": _words(second),
         "chooser": "the validation folds" if folds else "validation rows",
+        "slow": passed_over(evaluation.challenger, evaluation.milliseconds, pipeline.budget),
         "has_champion": bool(champion),
         "test_rows": f"{sum(evaluation.class_rows['test'].values()):,}",
         "tiles": _tiles(evaluation, night.verdict),
@@ -159,8 +161,8 @@ def _tiles(evaluation: Evaluation, verdict: Verdict | None) -> list[dict[str, st
         ]
     worst = min(evaluation.classes, key=lambda each: each.recall.value)
     tiles.append(_tile("lowest class recall", f"{worst.recall.value:.3f}", worst.name))
-    if evaluation.latency_milliseconds is not None:
-        tiles.append(_tile("latency", f"{evaluation.latency_milliseconds:.1f} ms", "one row alone"))
+    if spent := evaluation.milliseconds.get(evaluation.challenger):
+        tiles.append(_tile("latency", f"{spent:.1f} ms", "one row alone"))
     return tiles
 
 

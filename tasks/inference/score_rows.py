@@ -24,13 +24,12 @@ from model_registry.errors import BundleRefused, RegistryError
 from tasks.inference import golden
 from tasks.inference.assembly import read_rows
 from tasks.inference.classifier import SequenceClassifier
+from tasks.inference.timing import timed_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
-
-TIMED_ROWS = 32
 
 
 class GoldenMismatch(ValueError):
@@ -85,8 +84,7 @@ def score(
 
 def _alone(classifier: SequenceClassifier, frame: pd.DataFrame) -> float:
     """Median milliseconds of one raw row scored alone, warmed up."""
-    picked = np.linspace(0, len(frame) - 1, min(TIMED_ROWS, len(frame))).round().astype(int)
-    rows = [frame.iloc[[row]] for row in picked]
+    rows = [frame.iloc[[row]] for row in timed_rows(len(frame))]
     spent = []
     for row in rows + rows:
         began = time.perf_counter()

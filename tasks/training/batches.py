@@ -52,7 +52,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._examples = examples
-        self._targets = np.eye(classes, dtype=np.float32)
+        self._one_hot = np.eye(classes, dtype=np.float32)
         self._weights = weights
         self._batch_size = batch_size
         self._passes = passes
@@ -69,13 +69,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """One batch: inputs, one-hot targets `(batch, classes)` and, where given, weights."""
+        """One batch: inputs, targets `(batch, classes)` and, where given, weights."""
         if self._shown:
             return self._shown.pop(0)
         rows = self._batches[index]
         length = self._padded_length(rows) + (self._stretched and index == 1)
         inputs = self._examples.inputs.take(rows).padded(length)
-        targets = self._targets[self._examples.labels[rows]]
+        soft = self._examples.targets
+        targets = self._one_hot[self._examples.labels[rows]] if soft is None else soft[rows]
         if self._weights is None:
             return inputs, targets
         return inputs, targets, self._weights[rows]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.architectures import ARCHITECTURES
-from tasks.config import ENSEMBLE, Candidate, Kind, Pipeline
+from tasks.config import COMBINING, Candidate, Kind, Pipeline
 from tasks.resampling import STRATEGIES
 from tasks.tuning_config import TUNED
 
@@ -124,7 +124,7 @@ class Space:
 
 def own(pipeline: Pipeline) -> list[Candidate]:
     """The pipeline's candidates that a search can try."""
-    apart = (ENSEMBLE, FLOOR)
+    apart = (*COMBINING, FLOOR)
     return [each for each in pipeline.candidates if each.architecture.name not in apart]
 
 
@@ -198,8 +198,8 @@ def beside(pipeline: Pipeline, found: Mapping[str, Any] | None) -> Pipeline:
     if found is None:
         return pipeline
     others = pipeline.candidates
-    trained = [each for each in others if each.architecture.name != ENSEMBLE]
-    combining = [each for each in others if each.architecture.name == ENSEMBLE]
+    trained = [each for each in others if each.architecture.name not in COMBINING]
+    combining = [each for each in others if each.architecture.name in COMBINING]
     candidates = (*trained, Candidate.model_validate(found), *combining)
     return pipeline.model_copy(update={"candidates": candidates})
 

@@ -1,5 +1,7 @@
 """The fit: it learns, chooses its best epoch, counts updates and says when numbers break."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -196,6 +198,15 @@ def test_every_row_comes_once_a_pass_with_its_own_target_and_weight():
         expected = train.inputs.take(rows).padded(inputs.shape[1])
         assert (inputs == expected).all()
     assert sorted(seen) == sorted([*range(50)] * 3)
+
+
+def test_what_shall_be_learnt_in_the_place_of_labels_comes_with_its_row():
+    train = order_rows(50)
+    soft = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), 50).astype(np.float32)
+    batches = batches_of(replace(train, targets=soft), weights=np.arange(50).astype(np.float32))
+    for number in range(len(batches)):
+        _, targets, rows = batches[number]
+        np.testing.assert_array_equal(targets, soft[rows.astype(int)])
 
 
 def test_epochs_differ_and_the_seed_repeats_them():

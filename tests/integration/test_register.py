@@ -19,6 +19,7 @@ from model_registry.errors import BundleRefused, RegistryError
 from model_registry.runs import Runs
 from model_registry.state import Champion
 from model_registry.store import Registry
+from tasks.config import Choice
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import ScoringFailed, score_in_fresh_process
 from tests import servers, small_nights
@@ -105,6 +106,20 @@ def test_what_it_costs_is_in_the_run_of_the_night(home):
     metrics = Runs(home.settings.mlflow_uri, home.name).client.get_run(home.run_id).data.metrics
     assert metrics["bundle_golden_difference"] <= TOLERANCE
     assert metrics["bundle_milliseconds_one_row"] > 0
+
+
+@once
+def test_with_a_budget_the_best_candidate_is_timed_by_its_bundle_and_leaves_nothing(home):
+    from tasks.evaluate import evaluate
+
+    night = home.night
+    (one,) = night.trained
+    gate = Choice(name="fast_enough", options={"milliseconds": 60_000})
+    asked = night.pipeline.model_copy(update={"gates": (gate,)})
+    found = evaluate.fn(asked, night.prepared, (one, one.model_copy(update={"name": "twin"})))
+    assert list(found.milliseconds) == [found.challenger]
+    assert 0 < found.milliseconds[found.challenger] < 60_000
+    assert not (home.settings.work / home.name / "timing").exists()
 
 
 def test_the_version_leaves_the_rows_that_live_inputs_are_compared_with(home):

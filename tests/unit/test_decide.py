@@ -113,3 +113,23 @@ def test_a_shadow_is_required_only_where_something_waits_to_be_shadowed(approval
     else:
         with pytest.raises(ConfigError, match=r"needs `policy\.approval: required`"):
             check(asked)
+
+
+def test_of_two_times_of_the_challenger_the_shorter_counts(night):
+    pipeline, prepared, trained, evaluation, champion = night
+    for spent, counts in ((1.5, 1.5), (9.0, 2.5)):
+        timed = evaluation.model_copy(update={"milliseconds": {"lstm": spent, "other": 0.1}})
+        evidence = evidence_of(pipeline, prepared, trained, timed, champion, REGISTERED)
+        assert evidence.measured.latency_milliseconds == counts
+
+
+@pytest.mark.parametrize("told", [0, -3, "soon", True, float("nan")])
+def test_a_budget_is_a_number_above_0(told):
+    from tasks.choices import check
+    from tasks.config import ConfigError
+
+    gate = {"name": "fast_enough", "options": {"milliseconds": told}}
+    with pytest.raises(ConfigError, match="milliseconds must be a number above 0, got"):
+        check(pipeline_of(gates=[gate]))
+    assert pipeline_of(gates=[{**gate, "options": {"milliseconds": 5}}]).budget == 5
+    assert pipeline_of(gates=["fast_enough"]).budget is None

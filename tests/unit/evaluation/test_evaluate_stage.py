@@ -8,11 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from tasks.config import Choice
 from tasks.evaluate import evaluate
 from tasks.evaluation.answers import read
 from tasks.evaluation.assess import assess
 from tasks.evaluation.inputs import MetricError
-from tasks.evaluation.metrics import METRICS, score
+from tasks.evaluation.metrics import METRICS, per_class, score
 from tasks.references import Evaluation
 from tests.measured_night import (
     CLASSES,
@@ -26,10 +27,11 @@ from tests.measured_night import (
 )
 
 
-def assessed(settings, ready, trained, before=None):
+def assessed(settings, ready, trained, before=None, spent=None):
     """What the stage finds, without drawing it."""
     answered = read(ready, trained, before, settings.evaluation.metric)
-    return assess(settings, ready, trained, answered, directory="nowhere")
+    given = {"directory": "nowhere", "milliseconds": lambda each: spent[each.name]}
+    return assess(settings, ready, trained, answered, **given)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def measured(tmp_path_factory):
     )
     settings = pipeline("floor", "chosen", "tempting")
     before = champion(home, 1.0, unknown=2)
-    found = evaluate.fn(settings, prepared(home), trained, before, latency_milliseconds=4.5)
+    found = evaluate.fn(settings, prepared(home), trained, before)
     return found, home
 
 
@@ -113,8 +115,16 @@ def test_the_tables_hold_the_numbers_of_the_record(measured):
     assert len(pd.read_csv(directory / "candidates.csv")) == 3
 
 
-def test_a_latency_that_was_measured_is_kept(measured):
-    assert measured[0].latency_milliseconds == 4.5
+def test_with_a_budget_the_best_candidate_that_keeps_it_challenges(tmp_path):
+    strengths = {"slow": 3, "quick": 2, "floor": 1}
+    trained = tuple(candidate(tmp_path, name, of, of) for name, of in strengths.items())
+    gate = Choice(name="fast_enough", options={"milliseconds": 5})
+    settings = pipeline(*strengths).model_copy(update={"gates": (gate,)})
+    found = assessed(settings, prepared(tmp_path), trained, spent={"slow": 9.0, "quick": 4.0})
+    assert (found.challenger, found.milliseconds) == ("quick", {"slow": 9.0, "quick": 4.0})
+    assert [each.name for each in found.candidates] == list(strengths)
+    recall = per_class(labels("test"), answers(labels("test"), 2, seed=1), CLASSES)["recall"]
+    assert [each.recall.value for each in found.classes] == pytest.approx(recall.tolist())
 
 
 def test_candidates_without_usable_answers_are_out_with_the_reason(tmp_path):

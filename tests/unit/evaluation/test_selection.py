@@ -1,6 +1,6 @@
-"""The challenger: best by validation, folds before one split, less surprised where equal."""
+"""The challenger: best by validation, folds before a split, less surprised if equal, in time."""
 
-from tasks.evaluation.selection import ranking
+from tasks.evaluation.selection import in_time, passed_over, ranking
 from tasks.references import Prepared, Trained
 
 HUNDRED = Prepared(
@@ -61,3 +61,35 @@ def test_less_than_one_rows_answer_is_no_lead_and_the_less_surprised_comes_first
 
 def test_a_candidate_without_a_validation_value_is_left_out():
     assert names([trained("a"), trained("broken")], {"a": 0.1}) == ["a"]
+
+
+RANKED = [trained("ensemble"), trained("distilled"), trained("floor")]
+SPENT = {"ensemble": 10.2, "distilled": 3.0, "floor": 0.4}
+
+
+def timed(budget, ranked=RANKED):
+    best, found = in_time(ranked, budget, lambda each: SPENT[each.name])
+    return best.name, found
+
+
+def test_the_best_that_keeps_the_budget_is_chosen_and_none_after_it_is_timed():
+    assert timed(5.0) == ("distilled", {"ensemble": 10.2, "distilled": 3.0})
+    assert timed(10.2) == ("ensemble", {"ensemble": 10.2})
+
+
+def test_where_nobody_keeps_the_budget_the_best_of_all_meets_its_gate():
+    assert timed(0.1) == ("ensemble", SPENT)
+
+
+def test_nobody_is_timed_without_a_budget_or_a_choice():
+    assert timed(None) == ("ensemble", {})
+    assert timed(0.1, RANKED[:1]) == ("ensemble", {})
+
+
+def test_whoever_was_passed_over_is_named_with_the_time_it_takes():
+    assert passed_over(*timed(5.0), 5.0) == (
+        "Better, but over the budget of 5 ms for one row alone, and so passed over: "
+        "ensemble 10.2 ms; distilled takes 3.0 ms."
+    )
+    assert passed_over(*timed(0.1), 0.1).startswith("No candidate answers one row alone within 0.1")
+    assert passed_over(*timed(20.0), 20.0) == passed_over("any", {}, None) == ""

@@ -132,6 +132,14 @@ def test_the_winner_stands_before_what_combines_candidates():
     assert beside(pipeline(), None) == pipeline()
 
 
+def test_what_learns_from_others_is_not_tried_and_comes_after_the_winner():
+    pupil = {"name": "pupil", "architecture": "distilled"}
+    asked = pipeline(candidates=[pupil, *CANDIDATES], folds=2, fold_ensemble=True)
+    assert [each.name for each in own(asked)] == ["odd", "blend"]
+    found = beside(asked, {"name": "tuned", "architecture": "transformer"})
+    assert [each.name for each in found.candidates][-3:] == ["tuned", "pupil", "both"]
+
+
 def test_the_name_of_the_winner_is_its_own():
     own_tuned = [{"name": "tuned", "architecture": "blend"}]
     check(pipeline(candidates=own_tuned))
