@@ -29,7 +29,7 @@ LONGEST_FIRST = (
     "integration/test_ray.py",
     "integration/test_platform.py",
     "integration/test_work_pools.py",
-    "contracts/test_train_stage.py",
+    "flows/test_tuned_night.py",
     "flows/test_demonstration.py",
     "integration",
     "flows",
