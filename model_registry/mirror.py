@@ -112,7 +112,7 @@ class MlflowMirror:
     def standing(self) -> Standing:
         """What MLflow shows now."""
         versions = self.registry.versions(self.name)
-        alias = self.registry.aliases(self.name).get(CHAMPION)
+        alias = next((v.version for v in versions if CHAMPION in v.aliases), None)
         production = frozenset(v.version for v in versions if v.stage == PRODUCTION)
         digests = {
             v.version: v.digest for v in versions if v.digest and v.version in {*production, alias}

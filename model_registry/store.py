@@ -65,11 +65,15 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias to version; searching never tells them."""
+        from mlflow.exceptions import MlflowException
+
         with answering(self.uri):
-            rows = self.client.search_registered_models(f"name = '{name}'")
-            if not rows:
+            try:
+                aliases = self.client.get_registered_model(name).aliases
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
                 return {}
-            aliases = self.client.get_registered_model(name).aliases
         return {alias: str(version) for alias, version in aliases.items()}
 
     def register(

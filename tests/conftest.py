@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from infra import collecting
 from tests.command_line import home_in
 from tests.s3_server import s3_server  # noqa: F401 - a fixture
 
+collecting.rarely()  # as the command does, for the same libraries
 # a shared machine is slow at times, and that is no failure of what is tested
 settings.register_profile("patient", deadline=None)
 # a change is judged by the same examples every time; new ones are looked for at the desk
@@ -27,7 +29,7 @@ LONGEST_FIRST = (
     "integration/test_ray.py",
     "integration/test_platform.py",
     "integration/test_work_pools.py",
-    "contracts/test_train_stage.py",
+    "flows/test_tuned_night.py",
     "flows/test_demonstration.py",
     "integration",
     "flows",

@@ -22,6 +22,7 @@ from tasks.training.fit import fit
 from tasks.training.vectors import moving
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows, splits_in
 from tests.contracts.test_candidate_processes import PARENT, weights
+from tests.one_room import one_room
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -146,6 +147,12 @@ def job(prepared, out, **given):
             **given,
         }
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_room():
+    with one_room():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,16 @@ from tasks.tuning.space import settings_of
 from tests.command_line import ROOT
 from tests.contracts.order_rows import CLASSES, SPEC, order_rows
 from tests.contracts.test_candidate_processes import LONG, TINY, job
+from tests.one_room import one_room
 
 LSTM = {"name": "stacked_lstm", "options": {"units": 4, "layers": 1, "embedding": 4}}
 EARLIER = Candidate(name="tuned", architecture={"name": "lstm_attention", "options": {"units": 8}})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_room():
+    with one_room():
+        yield
 
 
 @pytest.fixture(scope="module")

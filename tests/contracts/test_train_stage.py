@@ -21,8 +21,15 @@ from tasks.references import Prepared
 from tasks.sequences.preprocessor import fit_preprocessor
 from tasks.train import NothingTrained, jobs_of, train
 from tests.contracts.order_rows import CLASSES, splits_in
+from tests.one_room import one_room
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_room():
+    with one_room():
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import SMALL_PIPELINE, home_in
+from tests.command_line import SMALL_PIPELINE, home_in, night_home_in
 
 
 @dataclass(frozen=True)
@@ -177,20 +177,28 @@ def test_the_command_itself_ends_with_the_code_of_what_it_did(home):
     assert answer.out == ""
 
 
-def test_a_night_whose_column_is_not_there_ends_in_words_and_no_traceback(home):
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """Two nights that end before they train, one after the other."""
+    home = night_home_in(tmp_path_factory.mktemp("nights"))
     columns = {**SMALL_PIPELINE["columns"], "label": "topik"}
-    answer = home.nocturne("retrain", home.write(SMALL_PIPELINE, columns=columns))
+    source = {"reader": {"name": "csv", "options": {"path": "nowhere.csv"}}}
+    return home.one_after_another(
+        ("retrain", home.write(SMALL_PIPELINE, name="column", columns=columns)),
+        ("retrain", home.write(SMALL_PIPELINE, name="source", source=source), "--json"),
+    )
+
+
+def test_a_night_whose_column_is_not_there_ends_in_words_and_no_traceback(nights):
+    answer, _ = nights
     assert answer.code == 3, answer.err
     assert "Traceback" not in answer.out + answer.err
     assert "'topik'" in answer.err + answer.out
     assert "did you mean 'topic'" in " ".join((answer.out + answer.err).split())
 
 
-def test_a_night_whose_source_is_not_there_is_recorded_and_ends_as_bad_configuration(home):
-    conf = home.write(
-        SMALL_PIPELINE, source={"reader": {"name": "csv", "options": {"path": "nowhere.csv"}}}
-    )
-    answer = home.nocturne("retrain", conf, "--json")
+def test_a_night_whose_source_is_not_there_is_recorded_and_ends_as_bad_configuration(nights):
+    _, answer = nights
     assert (answer.code, answer.json["refused_by"]) == (2, "source"), answer.err
     assert "nowhere.csv: no such file" in answer.json["reason"]
 

@@ -2,15 +2,41 @@
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from tests.command_line import SMALL_PIPELINE, Answer, Home, home_in
+
+
+@dataclass(frozen=True)
+class FirstNight:
+    home: Home
+    conf: str
+    answer: Answer
+
+    @property
+    def record(self) -> Any:
+        return self.answer.json
+
+
+@pytest.fixture(scope="module")
+def first_night(tmp_path_factory):
+    home = home_in(tmp_path_factory.mktemp("first-night"))
+    conf = home.write(SMALL_PIPELINE)
+    answer = home.nocturne("retrain", conf, "--date", "2026-03-01", "--json")
+    assert answer.code == 0, answer.out + answer.err
+    return FirstNight(home, conf, answer)
 
 
 @pytest.fixture(scope="module")
 def told(first_night):
     """What is answered about the night, by questions that change nothing, in one process."""
     conf = first_night.conf
+    a_hundred_pipelines(first_night.home)
     questions = {
         "story": ("explain", conf, "1", "--json"),
         "words": ("explain", conf, "1"),
@@ -18,10 +44,23 @@ def told(first_night):
         "status": ("status", conf, "--json"),
         "nobody": ("promote", conf, "99", "--reason", "trial"),
         "no night": ("replay", "2026-02-01", conf),
+        "all": ("status", "all", "--json"),
+        "table": ("status", "all"),
+        "empty": ("status", "empty"),
         "replayed": ("replay", "2026-03-01", conf, "--json"),
     }
     answers = first_night.home.one_after_another(*questions.values())
     return dict(zip(questions, answers, strict=True))
+
+
+def a_hundred_pipelines(home):
+    """A folder with the night's, ninety-nine more and one that is broken, and an empty one."""
+    (home.path / "all").mkdir()
+    (home.path / "empty").mkdir()
+    for name in ("small", *(f"p{number:02}" for number in range(99))):
+        content = yaml.safe_dump({**SMALL_PIPELINE, "name": name})
+        (home.path / "all" / f"{name}.yaml").write_text(content)
+    (home.path / "all" / "zz.yaml").write_text("name: zz\nsorce: {}\n")
 
 
 def test_the_first_night_puts_its_challenger_into_production(first_night):
@@ -161,6 +200,29 @@ def test_status_names_the_champion_and_the_night(told):
     status = told["status"].json
     assert status["champion"]["version"] == "1"
     assert [night["outcome"] for night in status["nights"]] == ["promoted"]
+
+
+def test_every_pipeline_of_a_folder_has_its_row(first_night, told):
+    record = first_night.record
+    rows = {row["pipeline"]: row for row in told["all"].json}
+    assert len(rows) == 101
+    small = rows["small"]
+    assert small["champion"] == record["champion_after"] == "1"
+    assert (small["last_night"], small["outcome"]) == ("2026-03-01", record["outcome"])
+    assert small["value"] == record["test_metrics"]["macro_f1"]
+    assert rows["p07"]["champion"] is None
+    assert rows["p07"]["due"] == "no server"
+    assert "sorce" in rows["zz"]["broken"]
+
+
+def test_their_table_shows_them_and_says_what_is_broken(told):
+    shown, empty = told["table"], told["empty"]
+    assert shown.code == 0
+    assert "101 pipelines" in shown.out
+    assert "none yet" in shown.out
+    assert "sorce" in shown.out
+    assert empty.code == 2
+    assert "empty: holds no pipeline file" in empty.err
 
 
 def test_production_scores_a_file_and_sends_bad_rows_to_rejects(first_night, tmp_path):

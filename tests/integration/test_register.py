@@ -23,12 +23,19 @@ from tasks.config import Choice
 from tasks.inference.fetching import fetched
 from tasks.inference.fresh import ScoringFailed, score_in_fresh_process
 from tests import servers, small_nights
+from tests.one_room import one_room
 from tests.registry import asked
 
 TOLERANCE = 1e-5
 KINDS = {"text": small_nights.TEXT, "numeric": small_nights.NUMERIC}
 # A fresh process costs ten CPU seconds, so what does not depend on the input is asked once.
 once = pytest.mark.parametrize("home", ["text"], indirect=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_room():
+    with one_room():
+        yield
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
