@@ -12,8 +12,7 @@ from pathlib import Path
 
 OURS = ("/app", "/opt/nocturne")
 UID = 10001
-SECRET = re.compile(r"\.(key|env|pem)$|^\.git$|^\.netrc$|^pip\.conf$")
-PUBLIC = {"cacert.pem"}  # of certifi and botocore: whom they trust
+SECRET = re.compile(r"\.(key|env)$|^\.git$|^\.netrc$|^pip\.conf$")
 
 
 def plain(name: str) -> str:
@@ -28,7 +27,8 @@ def found() -> list[str]:
         for path in Path(folder).rglob("*"):
             if not path.is_symlink() and os.access(path, os.W_OK):
                 said.append(f"{path} can be written")
-            if SECRET.search(path.name) and path.name not in PUBLIC:
+            key = path.suffix == ".pem" and b"PRIVATE KEY" in path.read_bytes()
+            if key or SECRET.search(path.name):
                 said.append(f"{path} may be a secret")
     listed = {
         plain(one["name"]) for one in json.loads(Path("/app/sbom.json").read_text())["components"]
@@ -42,5 +42,6 @@ def found() -> list[str]:
 
 if __name__ == "__main__":
     wrong = found()
-    print("\n".join(wrong))
+    for line in wrong:
+        print(line)
     sys.exit(bool(wrong))

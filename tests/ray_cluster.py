@@ -3,17 +3,19 @@
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from tests.command_line import ROOT
+from tests.platforms import until
 from tests.servers import free_port
 
 UP_SECONDS = 300
@@ -28,7 +30,13 @@ def ray_cluster(cores=2):
         # Ray on Linux takes the machine's address for loopback's otherwise, and listens to all
         clients["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         with _head(folder, clients, cores, f"--ray-client-server-port={outside}"):
+            until(lambda: _listens(outside))  # later than the rest of it
             yield clients
+
+
+def _listens(port):
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass(frozen=True)
