@@ -68,6 +68,7 @@ def solved(
 
 def _either_side(coefficients: Floats, bias: Floats) -> tuple[Floats, Floats]:
     """Those of two classes, of which scikit-learn has one line, halved to either side."""
+    coefficients = np.atleast_2d(coefficients)  # a ridge's line of two classes is a vector
     if len(coefficients) > 1:
         return coefficients, bias
     halves = np.array([[-0.5], [0.5]])

@@ -48,6 +48,17 @@ def test_it_tells_waves_apart_whatever_their_phase_and_length(model):
     assert (answers(model, other).argmax(axis=1) == other.labels).mean() > 0.9
 
 
+@pytest.mark.parametrize("left_out", [0, 2])
+def test_two_classes_are_enough_and_one_without_a_row_is_as_good_as_impossible(left_out):
+    train, other = (
+        rows.take(np.flatnonzero(rows.labels != left_out))
+        for rows in (wave_rows(150), wave_rows(150, seed=2))
+    )
+    found = answers(solved(train, train), other)
+    assert (found.argmax(axis=1) == other.labels).mean() > 0.9
+    assert found[:, left_out].max() < 1e-6
+
+
 def test_a_share_is_the_part_of_the_real_steps_above_the_level(model):
     other = wave_rows(8, seed=3)
     layers = {layer.name: layer for layer in layers_of(model)}
