@@ -133,6 +133,7 @@ def night(name: str, dataset: Dataset, seed: int, data: Path, home: Path) -> dic
     began = time.perf_counter()
     record = _nocturne(home, "retrain", f"conf/{name}.yaml", "--seed", str(seed), "--json")
     challenger = next(c for c in record["candidates"] if c["name"] == record["challenger"])
+    sound = [each for each in record["candidates"] if not each["failed"]]
     (prepared,) = (home / ".nocturne" / "work" / name / "prepared").iterdir()
     return {
         "linear": {k: rounded(v) for k, v in linear_models(prepared).items()} if seed == 1 else {},
@@ -140,8 +141,9 @@ def night(name: str, dataset: Dataset, seed: int, data: Path, home: Path) -> dic
         "challenger": record["challenger"],
         "validation": rounded(challenger["validation"]),
         "test": rounded(challenger["test"]),
-        "candidates": {c["name"]: rounded(c["test"]) for c in record["candidates"]},
-        "held_out": {c["name"]: rounded(c["validation"]) for c in record["candidates"]},
+        "candidates": {c["name"]: rounded(c["test"]) for c in sound},
+        "held_out": {c["name"]: rounded(c["validation"]) for c in sound},
+        "failed": {c["name"]: c["failed"] for c in record["candidates"] if c["failed"]},
         "seconds": round(time.perf_counter() - began),
         "steps": record["seconds"],
         "cost": _cost(record, home / ".nocturne" / "work" / name / "challenger"),
