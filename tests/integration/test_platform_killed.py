@@ -25,7 +25,14 @@ from model_registry.signing import public_key_of
 from model_registry.store import Registry
 from tests.faults.invariants import violations
 from tests.faults.nights import DAY, TINY, stops
-from tests.platforms import PASSWORD, home_for_all, needs_postgresql, until, up
+from tests.platforms import (
+    PASSWORD,
+    home_for_all,
+    needs_postgresql,
+    still_there,
+    until,
+    up,
+)
 from tests.relay import Relay
 
 pytestmark = pytest.mark.slow
@@ -203,7 +210,7 @@ def test_after_a_kill_of_the_supervisor_scoring_goes_on_and_the_next_one_comes_u
         assert team.violations() == []
         everything = again.marked()
         assert again.end() == 0, again.log.read_text()[-3000:]
-    assert not any(process.is_running() for process in everything)
+    assert not still_there(everything)
     down = team.home.nocturne("down", "--json")
     assert (down.code, down.json) == (0, {"ended": ["nothing was running"]})
 

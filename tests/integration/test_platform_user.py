@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.command_line import SMALL_PIPELINE
-from tests.platforms import home_for_all, up
+from tests.platforms import home_for_all, still_there, up
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,7 +45,7 @@ def test_it_comes_up_is_killed_comes_up_again_and_ends(tmp_path):
             left = running.marked()
             running.end(signal.SIGKILL)
         with up(home, conf, before=before) as running:
-            assert not any(process.is_running() for process in left)
+            assert not still_there(left)
             everything = running.marked()
             assert {process.username() for process in everything} == {"nobody"}
             command = [*before, sys.executable, "-m", "flows.cli", "down", "--json"]
