@@ -37,7 +37,7 @@ demo: install  ## the whole story on generated data: served, drifted, retrained,
 up: install  ## the whole platform on this machine: servers, schedules, scoring, a page of links; Ctrl-C ends it
 	@$(BIN)/nocturne up $(ARGS)
 
-test: install  ## the tests that every change runs, about 15 minutes on two cores
+test: install  ## the tests that every change runs, about 13 minutes on two cores
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-all: install  ## also the long sweeps and soaks
