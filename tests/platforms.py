@@ -122,11 +122,3 @@ def until(true, patience_seconds=120):
 def cpu_seconds(processes_):
     """What living processes have used so far."""
     return sum(sum(p.cpu_times()[:2]) for p in processes_ if psutil.pid_exists(p.pid))
-
-
-def still_there(processes):
-    """Those of some processes that go on, after a moment for what ends because its parent did.
-
-    Such are Python's resource trackers, and who adopts orphans collects them a little later still.
-    """
-    return psutil.wait_procs(processes, timeout=10)[1]

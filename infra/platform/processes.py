@@ -101,7 +101,7 @@ def end(
     if first is not None:
         ended += _ask([first], ask, patience_seconds)
     left = {process.pid: process for process in (*family, *marked(home, part))}
-    living = [process for process in left.values() if _runs(process)]
+    living = [process for process in left.values() if runs(process)]
     return ended + _ask(living, signal.SIGTERM, patience_seconds)
 
 
@@ -118,16 +118,17 @@ def _ask(
 
 
 def _left(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that still run after so many seconds; one that only waits to be buried does not."""
+    """Those that still run after so many seconds."""
     deadline = time.monotonic() + seconds
-    while (left := [process for process in processes if _runs(process)]) and (
+    while (left := [process for process in processes if runs(process)]) and (
         time.monotonic() < deadline
     ):
         time.sleep(0.1)
     return left
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """Whether it goes on; one that has ended and waits to be buried does not."""
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

@@ -20,6 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from infra.platform import processes
 from infra.platform.access import Access
 from infra.settings import Settings
 from infra.storage import S3Storage, StorageError
@@ -29,14 +30,7 @@ from model_registry.mirror import MlflowMirror
 from model_registry.protocol import Promotions
 from tests.command_line import SMALL_PIPELINE
 from tests.faults.invariants import violations
-from tests.platforms import (
-    PASSWORD,
-    home_for_all,
-    needs_postgresql,
-    still_there,
-    until,
-    up,
-)
+from tests.platforms import PASSWORD, home_for_all, needs_postgresql, until, up
 from tests.registry import Toys, asked
 from tests.relay import Relay
 
@@ -350,7 +344,7 @@ def test_it_ends_in_order_with_code_0_and_leaves_nothing(place):
     began = time.monotonic()
     assert place.up.end(signal.SIGINT) == 0, place.up.log.read_text()[-3000:]
     assert time.monotonic() - began < 170
-    assert not still_there([*parts, *everything])
+    assert not [process for process in (*parts, *everything) if processes.runs(process)]
     port = int(place.up.facts["page"].rstrip("/").rpartition(":")[2])
     with closing(socket.socket()) as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from flows.reaping import UNLEASED_SECONDS
+from infra.platform import processes
 from infra.settings import Settings
 from infra.storage import S3Storage
 from model_registry.fitness import Fitness
@@ -25,14 +26,7 @@ from model_registry.signing import public_key_of
 from model_registry.store import Registry
 from tests.faults.invariants import violations
 from tests.faults.nights import DAY, TINY, stops
-from tests.platforms import (
-    PASSWORD,
-    home_for_all,
-    needs_postgresql,
-    still_there,
-    until,
-    up,
-)
+from tests.platforms import PASSWORD, home_for_all, needs_postgresql, until, up
 from tests.relay import Relay
 
 pytestmark = pytest.mark.slow
@@ -210,7 +204,7 @@ def test_after_a_kill_of_the_supervisor_scoring_goes_on_and_the_next_one_comes_u
         assert team.violations() == []
         everything = again.marked()
         assert again.end() == 0, again.log.read_text()[-3000:]
-    assert not still_there(everything)
+    assert not [process for process in everything if processes.runs(process)]
     down = team.home.nocturne("down", "--json")
     assert (down.code, down.json) == (0, {"ended": ["nothing was running"]})
 

@@ -10,8 +10,9 @@ import sys
 import psutil
 import pytest
 
+from infra.platform import processes
 from tests.command_line import SMALL_PIPELINE
-from tests.platforms import home_for_all, still_there, up
+from tests.platforms import home_for_all, up
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,7 +46,7 @@ def test_it_comes_up_is_killed_comes_up_again_and_ends(tmp_path):
             left = running.marked()
             running.end(signal.SIGKILL)
         with up(home, conf, before=before) as running:
-            assert not still_there(left)
+            assert not [process for process in left if processes.runs(process)]
             everything = running.marked()
             assert {process.username() for process in everything} == {"nobody"}
             command = [*before, sys.executable, "-m", "flows.cli", "down", "--json"]
