@@ -26,7 +26,7 @@ SMALL_PIPELINE = {
         "group": "customer_id",
     },
     "contract": {"min_rows": 300, "min_rows_per_class": 3, "max_length": 400},
-    "preprocessing": {"max_length": 48},
+    "preprocessing": {"max_length": 16},
     "split": {"validation": 0.2, "test": 0.25},
     "training": {"epochs": 3, "min_updates": 0, "batch_size": 32, "learning_rate": 0.01},
     "candidates": [

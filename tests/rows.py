@@ -48,7 +48,8 @@ def small_parts(rows=3, run_bytes=300):
     """Tables are cut, sorted and read a few rows at a time, and runs lie on the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.datasets.parts.ROWS_A_PART", rows)
-        patch.setattr("tasks.datasets.files.BLOCK_BYTES", 200)
+        for reader in ("files", "json_lines"):
+            patch.setattr(f"tasks.datasets.{reader}.BLOCK_BYTES", 200)
         patch.setattr("tasks.datasets.sorting.BYTES_A_RUN", run_bytes)
         patch.setattr("tasks.datasets.sorting.ROWS_A_BATCH", max(2, rows // 8))
         yield

@@ -93,7 +93,7 @@ def _embedded(settings: Settings, *, must: bool) -> Database:
     except NoCluster as error:
         if must:
             raise NoCluster(f"{folder}: {error}") from None
-        return _sqlite(settings, f"no PostgreSQL: {error}")
+        return _sqlite(settings, str(error))
     return _of(server, f"{EMBEDDED}, port {server.port}", part)
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tasks.datasets.files import read_csv, read_jsonl, read_parquet, stream_csv, stream_parquet
+from tasks.datasets.files import read_csv, read_parquet, stream_csv, stream_parquet
+from tasks.datasets.json_lines import read_jsonl, stream_jsonl
 from tasks.datasets.sql import read_sql, stream_sql
 from tasks.datasets.synthetic import read_synthetic
 
@@ -29,5 +30,6 @@ READERS: dict[str, Callable[..., Any]] = {
 STREAMS: dict[str, Callable[..., Iterator[Any]]] = {
     "csv": stream_csv,
     "parquet": stream_parquet,
+    "jsonl": stream_jsonl,
     "sql": stream_sql,
 }

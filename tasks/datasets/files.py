@@ -1,4 +1,4 @@
-"""Readers of files: CSV, Parquet and JSON Lines, here, on S3 or over https."""
+"""Readers of files: CSV and Parquet, here, on S3 or over https; JSON Lines in `json_lines`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK_BYTES = 16 << 20
-_LARGEST_BLOCK_BYTES = (1 << 31) - 1
 
 
 def read_csv(
@@ -184,42 +183,10 @@ def _rows(source: Any, most: int) -> int:
     return most
 
 
-def read_jsonl(
-    until: datetime | None,  # noqa: ARG001
-    *,
-    path: str,
-    sha256: str | None = None,
-) -> pa.Table:
-    """Rows of a JSON Lines file: one object a line, a key a column.
-
-    Args:
-        until: Ignored.
-        path: Local path, `s3://bucket/key` or `https://...`.
-        sha256: Digest of the file, checked where given; required for https.
-
-    Raises:
-        DataError: no such file, an empty one, a line that is no object, or a key whose values
-            differ in type.
-    """
-    from pyarrow import json
-
-    with at_hand(path, sha256) as file, explained(path):
-        refuse_empty(file, path)
-        with file.open("rb") as lines:
-            if lines.read(64).lstrip().startswith(b"["):
-                raise DataError(f"{path}: is one JSON array; write one object a line, without it")
-        options = json.ReadOptions(block_size=_block_bytes(file))
-        return json.read_json(file, options, json.ParseOptions(newlines_in_values=False))
-
-
 def _table(batch: pa.RecordBatch) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_batches([batch])
-
-
-def _block_bytes(file: Path) -> int:
-    return min(file.stat().st_size + 1, _LARGEST_BLOCK_BYTES)
 
 
 def refuse_empty(file: Path, path: str) -> None:

@@ -24,7 +24,7 @@ def timed_rows(count: int) -> NDArray[np.int64]:
 def milliseconds_alone(
     pipeline: Pipeline, prepared: Prepared, candidate: Trained, *, key: Path
 ) -> float:
-    """Of one raw row: a sealed bundle in a fresh process, the same test rows, the median.
+    """Of one raw row: a sealed bundle in a fresh process, the same test rows, warm.
 
     Args:
         pipeline: Goes into the bundle.

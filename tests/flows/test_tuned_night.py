@@ -18,6 +18,7 @@ TUNED = {
             "training": {"epochs": 1, "learning_rate": 0.0005},
         },
     ],
+    "preprocessing": {"max_length": 48},
     "gates": ["finite"],
     "tune": {"minutes": 30, "trials": 2, "every_days": 3},
 }

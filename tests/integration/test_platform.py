@@ -92,7 +92,8 @@ def ask(url, headers=LET_IN, body=None, method=None):
 
 def test_it_says_what_it_runs_on(place):
     facts = place.up.facts
-    assert facts["database"].startswith(("PostgreSQL below this home", "SQLite (no PostgreSQL"))
+    kinds = ("PostgreSQL below this home", "SQLite (no PostgreSQL is installed)")
+    assert facts["database"].startswith(kinds)
     assert facts["store"] == place.store.uri
     assert [part["name"] for part in facts["parts"]][-2:] == ["prefect", "mlflow"]
     assert "NOBODYS_DATABASE of its source is not set" in facts["left_out"]["small"]

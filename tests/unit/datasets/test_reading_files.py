@@ -6,7 +6,8 @@ from pyarrow import parquet
 
 from tasks.datasets.columns import name_of, text_of
 from tasks.datasets.errors import DataError
-from tasks.datasets.files import read_csv, read_jsonl, read_parquet
+from tasks.datasets.files import read_csv, read_parquet
+from tasks.datasets.json_lines import read_jsonl
 
 
 @pytest.fixture

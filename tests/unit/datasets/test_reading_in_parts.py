@@ -1,6 +1,7 @@
 """What is read a part at a time is what would be read whole."""
 
 import itertools
+import json
 import sqlite3
 from datetime import date
 from pathlib import Path
@@ -54,6 +55,12 @@ def _as_parquet(rows, folder):
     return Choice(name="parquet", options={"path": str(folder / "rows.parquet")})
 
 
+def _as_jsonl(rows, folder):
+    lines = "".join(f"{json.dumps(row)}\n\n" for row in rows)  # an empty line is no row
+    (folder / "rows.jsonl").write_text(lines)
+    return Choice(name="jsonl", options={"path": str(folder / "rows.jsonl")})
+
+
 def _as_sql(rows, folder):
     connection = sqlite3.connect(folder / "rows.db")
     pd.DataFrame(rows).to_sql("t", connection, index=False, if_exists="replace")
@@ -67,7 +74,7 @@ def _table(rows):
     return pa.Table.from_pylist(rows, pa.schema([("id", pa.int64()), *text]))
 
 
-KEPT_AS = {"csv": _as_csv, "parquet": _as_parquet, "sql": _as_sql}
+KEPT_AS = {"csv": _as_csv, "parquet": _as_parquet, "jsonl": _as_jsonl, "sql": _as_sql}
 
 
 def test_every_stream_is_tried_here():
@@ -164,6 +171,30 @@ def test_a_type_that_the_last_row_of_a_csv_file_decides_holds_for_all_rows(tmp_p
     with small_parts():
         frame = read(pipeline_of(COLUMNS, reader=choice.model_dump()), DAY)
     assert frame["label"].tolist()[-3:] == ["01", "00", "x"]
+
+
+JSON_ROWS = [{"text": f"a text {number}", "topic": None, "n": number} for number in range(20)]
+
+
+def test_what_the_last_lines_of_a_json_lines_file_say_holds_for_all_rows(tmp_path):
+    rows = [*JSON_ROWS, {"text": "2026-03-01", "topic": "x", "n": 0.5, "late": ["one"]}]
+    whole = table_of(_as_jsonl(rows, tmp_path), None)
+    with small_parts():
+        assert table_of(_as_jsonl(rows, tmp_path), None).equals(whole)
+        rows[0]["text"] = "2026-02-01"  # the first block is of texts, too
+        assert table_of(_as_jsonl(rows[::-1], tmp_path), None)["text"][20].as_py() == "2026-02-01"
+    assert [str(kind) for kind in whole.schema.types] == [
+        "string", "string", "double", "list<item: string>",
+    ]  # fmt: skip
+
+
+def test_a_json_lines_file_is_refused_where_it_breaks_whichever_block_that_is_in(tmp_path):
+    with small_parts(), pytest.raises(DataError, match="column 'n' changed from int64 to string"):
+        table_of(_as_jsonl([*JSON_ROWS, {"n": "x"}], tmp_path), None)
+    choice = _as_jsonl([*JSON_ROWS, {}], tmp_path)
+    (tmp_path / "rows.jsonl").write_text((tmp_path / "rows.jsonl").read_text() + '{"n": \n')
+    with small_parts(), pytest.raises(DataError, match=r"rows\.jsonl: cannot be read.*in row 21"):
+        table_of(choice, None)
 
 
 def test_a_column_of_a_query_that_changes_its_type_on_the_way_is_refused(tmp_path):
