@@ -1,6 +1,6 @@
-"""Peak memory of ingest, validate and prepare over more and more rows, and what 100 million need.
+"""Peak memory of ingest, validate, prepare and score by rows, and what 100 million need.
 
-    python -m benchmarks.memory --rows 100000 300000 1000000 [--folder DIR]
+    python -m benchmarks.memory --rows 100000 300000 1000000 [--folder DIR] [--stages NAME ...]
     python -m benchmarks.memory --page
 
 Generates short texts as Parquet (once a size, in `--folder`, where what a stage wrote is deleted
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from pyarrow import compute as pc
 from pyarrow import parquet
 
 RESULTS = Path(__file__).with_name("memory.jsonl")
-STAGES = ("ingest", "validate", "prepare")
+STAGES = ("ingest", "validate", "prepare", "score")
 DAY = date(2026, 4, 8)
 ROWS_A_PART = 100_000
 LABELS = ("billing", "delivery", "login", "refund", "other")
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for generated data; a temporary one if absent")
     parser.add_argument("--page", action="store_true", help="write benchmarks/MEMORY.md, and end")
     parser.add_argument("--near-duplicates", type=float, default=1.0, help="split.near_duplicates")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.stage:
@@ -60,10 +62,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="nocturne-memory-") as scratch:
         for rows in asked.rows:
-            of_size(rows, asked.folder or Path(scratch), asked.near_duplicates)
+            folder = asked.folder or Path(scratch)
+            of_size(rows, folder, asked.near_duplicates, asked.stages)
 
 
-def of_size(rows: int, folder: Path, near_duplicates: float) -> None:
+def of_size(rows: int, folder: Path, near_duplicates: float, stages: Sequence[str]) -> None:
     """Each stage over so many rows; what they wrote is deleted after."""
     source = folder / f"{rows}.parquet"
     if not source.exists():
@@ -72,7 +75,7 @@ def of_size(rows: int, folder: Path, near_duplicates: float) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     os.link(source, home / "rows.parquet")
-    for name in STAGES:
+    for name in stages:
         options = ["--stage", name, "--folder", str(home)]
         options += ["--near-duplicates", str(near_duplicates)]
         command = [sys.executable, "-m", "benchmarks.memory", *options]
@@ -155,6 +158,8 @@ def _prepared(name: str, home: Path, near_duplicates: float) -> Any:
     pipeline = Pipeline.model_validate({**PIPELINE, "source": {"reader": reader}, "split": split})
     storage = LocalStorage(home / "store")
     handed = home / "handed.json"
+    if name == "score":
+        return _scoring(pipeline, home)
     _warm(name, home)
 
     def run() -> None:
@@ -178,6 +183,20 @@ def _prepared(name: str, home: Path, near_duplicates: float) -> Any:
         handed.write_text(said.clean.model_dump_json())
 
     return run
+
+
+def _scoring(pipeline: Any, home: Path) -> Any:
+    """A batch of all rows by an untrained model in Production, loaded before."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # as the stage does, before Keras is imported
+    from benchmarks.batch_scoring import in_production
+
+    table = parquet.ParquetFile(home / "rows.parquet").read_row_group(0)
+    few = table.drop_null().rename_columns(["ticket_id", "topic", "text", "time"]).to_pandas()
+    in_production(pipeline, few[:20_000])
+    from tasks.score import score_batch
+
+    out, rows = str(home / "out"), str(home / "rows.parquet")
+    return lambda: score_batch.fn(pipeline, rows, out, DAY)
 
 
 def _warm(name: str, home: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tasks.architectures.averaged_embeddings import averaged_embeddings
 from tasks.architectures.bidirectional_lstm import bidirectional_lstm
 from tasks.architectures.blend import blend
+from tasks.architectures.linear import linear
 from tasks.architectures.lstm_attention import lstm_attention
 from tasks.architectures.lstm_multihead import lstm_multihead
 from tasks.architectures.stacked_lstm import stacked_lstm
@@ -28,4 +29,5 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "lstm_multihead": lstm_multihead,
     "transformer": transformer,
     "blend": blend,
+    "linear": linear,
 }

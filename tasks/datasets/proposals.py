@@ -47,13 +47,15 @@ def propose(
     }
     channels = len(bare.columns.sequence)
     inputs = bare.columns.text or f"a series of {channels} channel{'s' if channels > 1 else ''}"
+    preprocessing = _preprocessing(bare, seen, frame, notes)
+    stride = _stride(bare, preprocessing["max_length"])
     parts = {
         "description": f"Predicts {bare.columns.label} from {inputs}.",
         "contract": _contract(bare, seen, repeated, notes),
-        "preprocessing": (preprocessing := _preprocessing(bare, seen, frame, notes)),
+        "preprocessing": preprocessing,
         "split": _split(bare, seen, notes),
         "training": _training(bare, frame, notes),
-        "candidates": _candidates(seen, _stride(bare, preprocessing["max_length"]), notes),
+        "candidates": _candidates(bare.kind, seen, stride, notes),
         **_folds(frame, notes),
         "schedule": {"cron": start_of(bare.name)},
     }
@@ -212,7 +214,9 @@ def _stride(bare: Pipeline, longest: int) -> int:
     return math.ceil(longest / READ) if longest > READ_WHOLE[bare.kind] else 1
 
 
-def _candidates(seen: Profile, stride: int, notes: dict[str, str]) -> list[dict[str, Any]]:
+def _candidates(
+    kind: str, seen: Profile, stride: int, notes: dict[str, str]
+) -> list[dict[str, Any]]:
     def reading(name: str) -> Any:
         return {"name": name, "options": {"stride": stride}} if stride > 1 else name
 
@@ -234,8 +238,13 @@ def _candidates(seen: Profile, stride: int, notes: dict[str, str]) -> list[dict[
             f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "
             "says whether weights help."
         )
-    found.append({"name": "ensemble", "architecture": ENSEMBLE})
-    notes["candidates.3.architecture"] = (
+    if kind == "numeric":
+        notes[f"candidates.{len(found)}.architecture"] = (
+            "Random convolutions alone, solved for in seconds; of few rows often the best."
+        )
+        found.append({"name": "linear", "architecture": "linear"})
+    notes[f"candidates.{len(found)}.architecture"] = (
         "The mean of those others that answer best together; nothing more is trained."
     )
+    found.append({"name": "ensemble", "architecture": ENSEMBLE})
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tasks.training.optimizers import optimizer
 from tasks.training.resuming import Resume
 
 Metric = Callable[[NDArray[np.int32], NDArray[np.float32]], float]
+Measure = Callable[[Examples], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class History:
 
     Attributes:
         epochs: One record an epoch: epoch, updates, loss, validation_loss, validation_metric,
-            learning_rate, seconds (training only) and rows_per_second.
+            learning_rate, seconds (training only) and rows_per_second. A model that is solved
+            for has one, of no update.
         best: Index of the epoch whose weights the model has now.
         passes: Over the training rows in an epoch.
         seconds: In all, validation counted.
@@ -94,19 +97,13 @@ def fit(
     )
     solve(model, train, validation, weights, seed=seed)
     pupil = taught(model)
+    measure = _measuring(model, pupil, metric, batches_of=batches_of, pad_to=pad_to)
+    if not pupil.trainable_weights:
+        return _solved(measure, train, validation, began, on_epoch)
     planned = settings.epochs * len(batches)
     pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))
-
-    def measure() -> tuple[float, float]:
-        answers = probabilities(model, validation.inputs, batches_of=batches_of, pad_to=pad_to)
-        if not np.isfinite(answers).all():
-            step = int(pupil.optimizer.iterations)
-            raise TrainingError(f"validation answers NaN after step {step}; lower learning_rate")
-        chosen = answers[np.arange(len(answers)), validation.labels]
-        return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(validation.labels, answers)
-
     best = callbacks.Validate(
-        measure,
+        partial(measure, validation),
         patience=settings.patience,
         rows=passes * len(train),
         judged=len(validation),
@@ -117,6 +114,51 @@ def fit(
         beside.append(callbacks.halve_on_plateau(max(1, settings.patience // 2)))
     _run(pupil, batches, beside, epochs=settings.epochs, resume=resume)
     return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began)
+
+
+def _measuring(
+    model: keras.Model,
+    pupil: keras.Model,
+    metric: Metric,
+    *,
+    batches_of: BatchesOf,
+    pad_to: PadTo,
+) -> Measure:
+    """From rows to the model's log loss and metric on them, as it is then."""
+
+    def measure(rows: Examples) -> tuple[float, float]:
+        answers = probabilities(model, rows.inputs, batches_of=batches_of, pad_to=pad_to)
+        if not np.isfinite(answers).all():
+            step = int(pupil.optimizer.iterations)
+            raise TrainingError(f"validation answers NaN after step {step}; lower learning_rate")
+        chosen = answers[np.arange(len(answers)), rows.labels]
+        return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(rows.labels, answers)
+
+    return measure
+
+
+def _solved(
+    measure: Measure,
+    train: Examples,
+    validation: Examples,
+    began: float,
+    on_epoch: Callable[[dict[str, Any]], None],
+) -> History:
+    """One epoch without an update: of a model that is solved for, nothing is left to learn."""
+    seconds = time.perf_counter() - began
+    (surprise, _), (validation_loss, validation_metric) = measure(train), measure(validation)
+    epoch = {
+        "epoch": 1,
+        "updates": 0,
+        "loss": surprise,
+        "validation_loss": validation_loss,
+        "validation_metric": validation_metric,
+        "learning_rate": 0.0,
+        "seconds": seconds,
+        "rows_per_second": len(train) / seconds,
+    }
+    on_epoch(epoch)
+    return History((epoch,), 0, 1, time.perf_counter() - began)
 
 
 def _run(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
 FLOOR = "averaged_embeddings"  # knows no order: what every candidate must beat, not one of them
+UNSEARCHED = (FLOOR, "linear")  # the latter has no settings: a candidate, where one wants it
 STRIDE = "stride"
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "units": (32, 64, 128),
@@ -69,7 +70,7 @@ class Space:
         """
         batch = pipeline.training.batch_size
         choices: dict[str, tuple[Any, ...]] = {
-            "architecture": tuple(name for name in ARCHITECTURES if name != FLOOR),
+            "architecture": tuple(name for name in ARCHITECTURES if name not in UNSEARCHED),
             "resampling": RESAMPLING[pipeline.kind] if skewed else ("none",),
             "batch_size": (max(1, batch // 2), batch, 2 * batch),
             "label_smoothing": SMOOTHING,

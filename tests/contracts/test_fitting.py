@@ -28,7 +28,8 @@ def macro_f1(labels, answers):
 def fitted(settings, *, train=None, architecture="averaged_embeddings", **given):
     """A model, its history and the epochs heard on the way."""
     keras.utils.set_random_seed(3)
-    model = ARCHITECTURES[architecture](SPEC, len(CLASSES), embedding=8, dropout=0.0)
+    options = {} if architecture == "linear" else {"embedding": 8, "dropout": 0.0}
+    model = ARCHITECTURES[architecture](SPEC, len(CLASSES), **options)
     heard = []
     arguments = {
         "weights": None,
@@ -48,6 +49,18 @@ def fitted(settings, *, train=None, architecture="averaged_embeddings", **given)
     )
     assert heard == list(history.epochs)
     return model, history
+
+
+def test_what_is_solved_for_needs_no_update_and_says_so():
+    train = order_rows(400)
+    model, history = fitted(Training(epochs=8), train=train, architecture="linear")
+    (epoch,) = history.epochs
+    assert (epoch["updates"], history.best) == (0, 0)
+    said = probabilities(model, train.inputs, batches_of=bucketed, pad_to=bucket_length)
+    loss = -np.log(said[np.arange(400), train.labels]).mean()
+    assert epoch["loss"] == pytest.approx(loss, rel=1e-4)
+    assert loss < np.log(len(CLASSES)) / 4
+    assert epoch["validation_metric"] > 0.9
 
 
 def test_it_learns_order_where_order_is_all_there_is():

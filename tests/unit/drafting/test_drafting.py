@@ -89,6 +89,9 @@ def test_long_series_with_a_labels_file(tmp_path):
     assert pipeline.columns.sequence == ("x", "y")
     assert pipeline.preprocessing.max_length == 8
     assert pipeline.contract.labels == ("1", "2")
+    tried = {one.name: one.architecture.name for one in pipeline.candidates}
+    assert [*tried] == ["floor", "blend", "attention", "linear", "ensemble"]
+    assert tried["linear"] == "linear"  # seconds, and of few rows often the best
 
 
 def test_jsonl_with_lists_is_read(tmp_path):
