@@ -54,8 +54,6 @@ def _planned(curves: dict[str, dict[int, dict[str, Any]]]) -> Iterator[str]:
     yield "| stage | constant | bytes a row | memory | processor |"
     yield "|---|---:|---:|---:|---:|"
     for stage, curve in curves.items():
-        if stage not in BEFORE:
-            continue
         slope, constant = line({rows: one["peak"] for rows, one in curve.items()})
         cpu, least = line({rows: one["cpu"] for rows, one in curve.items()})
         memory = (constant + slope * PLANNED) / 2**30
@@ -84,11 +82,10 @@ def _draw(curves: dict[str, dict[int, dict[str, Any]]]) -> None:
             colour = COLOURS[stage]
             gib = [one["peak"] / 2**30 for one in curve.values()]
             axes.plot(list(curve), gib, "o-", color=colour, label=stage, markersize=4)
-            if stage not in BEFORE:
-                continue
-            before = BEFORE[stage]
+            before = BEFORE.get(stage, {})
             old = [mib / 2**10 for mib in before.values()]
-            axes.plot(list(before), old, "--", color=colour, linewidth=1, label=f"{stage}, before")
+            if before:
+                axes.plot(list(before), old, "--", color=colour, lw=1, label=f"{stage}, before")
             slope, constant = line({rows: one["peak"] for rows, one in curve.items()})
             planned = [max(curve), PLANNED]
             memory = [(constant + slope * rows) / 2**30 for rows in planned]
