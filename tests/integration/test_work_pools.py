@@ -196,6 +196,42 @@ def test_a_worker_of_the_pool_runs_what_is_due_in_the_folder_it_was_started_in(t
     assert days, said
 
 
+@pytest.mark.slow
+def test_a_night_whose_worker_was_stopped_is_found_dead_by_the_next_who_asks(team, deployed):
+    """Prefect's worker kills what it runs, at once; nobody tells the server."""
+    endless = {"epochs": 100_000, "patience": 100_000, "min_updates": 0, "batch_size": 32}
+    candidates = [TINY["candidates"][1] | {"training": endless}]
+    write(team, {**ONE, "name": "endless", "candidates": candidates})
+    named = ("deploy", "all/endless.yaml", "--pool", "nights", "--json")
+    assert changes(team.nocturne(*named))["retrain/endless"] == "created"
+    night = ask(team, "deployments/name/retrain/endless")
+    asked = {"state": {"type": "SCHEDULED"}, "parameters": {"logical_date": "2026-03-01"}}
+    run = ask(team, f"deployments/{night['id']}/create_flow_run", asked)
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "nights"]
+    with (team.path / "worker.log").open("w") as log:
+        worker = subprocess.Popen(
+            command, cwd=team.path, env=team.environment, stdout=log, stderr=log
+        )
+    work = team.path / ".nocturne" / "work" / "endless"
+    trains = work / "candidates" / "words" / "resume" / "model.npz"
+    try:
+        deadline = time.monotonic() + 600
+        while not trains.exists() and worker.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        worker.terminate()
+        worker.wait(timeout=120)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert trains.exists(), (team.path / "worker.log").read_text()
+    assert ask(team, f"flow_runs/{run['id']}")["state_type"] == "RUNNING"
+    status = team.nocturne("status", "all/endless.yaml")
+    assert f"marked CRASHED in Prefect: {run['id']}" in status.out + status.err
+    state = ask(team, f"flow_runs/{run['id']}")["state"]
+    assert state["type"] == "CRASHED"
+    assert state["state_details"]["deployment_concurrency_lease_id"] is None  # the next may run
+
+
 def test_runs_in_containers_get_the_image_and_the_places_of_who_deploys(team, deployed):
     named = ("deploy", "all/one.yaml", "--pool", "boxes", "--type", "docker", "--json")
     variables = team.variables | {"NOCTURNE_STORE": "s3://team/store", "AWS_DEFAULT_REGION": "here"}
