@@ -142,7 +142,7 @@ def night(name: str, dataset: Dataset, seed: int, data: Path, home: Path) -> dic
         "validation": rounded(challenger["validation"]),
         "test": rounded(challenger["test"]),
         "candidates": {c["name"]: rounded(c["test"]) for c in sound},
-        "held_out": {c["name"]: rounded(c["validation"]) for c in sound},
+        "held_out": {c["name"]: rounded(c["out_of_fold"] or c["validation"]) for c in sound},
         "failed": {c["name"]: c["failed"] for c in record["candidates"] if c["failed"]},
         "seconds": round(time.perf_counter() - began),
         "steps": record["seconds"],
