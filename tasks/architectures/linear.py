@@ -14,8 +14,8 @@ def linear(spec: InputSpec, classes: int) -> keras.Model:
     """Linear in a text's terms, or in what random convolutions find in a series.
 
     The member of a `blend` that ignores order and is solved for (`tasks.training.linear`,
-    `tasks.training.convolutions`), on its own: fitted in seconds, and on few long series better
-    than anything that learns by gradient steps. Training settings do not touch it.
+    `tasks.training.convolutions`), on its own: fitted in seconds, and on few long series often
+    as good as what learns by gradient steps, or better. Training settings do not touch it.
 
     Args:
         spec: What the model is fed.
