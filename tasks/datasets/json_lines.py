@@ -51,7 +51,12 @@ def stream_jsonl(
             if lines.read(64).lstrip().startswith(b"["):
                 raise DataError(f"{path}: is one JSON array; write one object a line, without it")
         schema = None if file.stat().st_size <= BLOCK_BYTES else _guessed(file, path)
-        yield from _tables(file, schema)
+        nothing = True
+        for table in _tables(file, schema):
+            nothing = False
+            yield table
+        if nothing:
+            raise DataError(f"{path}: has empty lines only; see whether its export failed")
 
 
 def _guessed(file: Path, path: str) -> pa.Schema:

@@ -129,8 +129,8 @@ def _measuring(
     def measure(rows: Examples) -> tuple[float, float]:
         answers = probabilities(model, rows.inputs, batches_of=batches_of, pad_to=pad_to)
         if not np.isfinite(answers).all():
-            step = int(pupil.optimizer.iterations)
-            raise TrainingError(f"validation answers NaN after step {step}; lower learning_rate")
+            step = int(pupil.optimizer.iterations) if pupil.trainable_weights else 0
+            raise TrainingError(f"answers are NaN after step {step}; lower learning_rate")
         chosen = answers[np.arange(len(answers)), rows.labels]
         return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(rows.labels, answers)
 

@@ -86,6 +86,11 @@ def test_a_line_cut_short_is_refused(jsonl):
         jsonl('{"a": 1}\n{"a": ')
 
 
+def test_empty_lines_alone_are_refused(jsonl):
+    with pytest.raises(DataError, match=r"rows\.jsonl: has empty lines only"):
+        jsonl("\n \n")
+
+
 def test_an_array_is_no_lines(jsonl):
     with pytest.raises(DataError, match="is one JSON array; write one object a line"):
         jsonl(' \n[{"a": 1}, {"a": 2}]\n')
