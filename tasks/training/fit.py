@@ -130,7 +130,7 @@ def _measuring(
         answers = probabilities(model, rows.inputs, batches_of=batches_of, pad_to=pad_to)
         if not np.isfinite(answers).all():
             step = int(pupil.optimizer.iterations) if pupil.trainable_weights else 0
-            raise TrainingError(f"answers are NaN after step {step}; lower learning_rate")
+            raise TrainingError(f"answers NaN after step {step}; lower learning_rate")
         chosen = answers[np.arange(len(answers)), rows.labels]
         return float(-np.log(np.maximum(chosen, 1e-7)).mean()), metric(rows.labels, answers)
 
