@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -173,6 +174,7 @@ def _change(path: Path, old: str, new: str) -> None:
 
 
 def _nocturne(home: Path, *arguments: str) -> Any:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the night would live on
     command = [sys.executable, "-m", "flows.cli", *arguments]
     environment = os.environ | {"NOCTURNE_HOME": str(home / ".nocturne")}
     result = subprocess.run(
