@@ -174,15 +174,20 @@ def _change(path: Path, old: str, new: str) -> None:
 
 
 def _nocturne(home: Path, *arguments: str) -> Any:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the night would live on
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = [sys.executable, "-m", "flows.cli", *arguments]
     environment = os.environ | {"NOCTURNE_HOME": str(home / ".nocturne")}
-    result = subprocess.run(
-        command, cwd=home, env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if result.returncode not in (0, 3):
-        raise RuntimeError(f"nocturne {' '.join(arguments)} ended with {result.returncode}")
-    return json.loads(result.stdout) if "--json" in arguments else None
+    with subprocess.Popen(
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()  # killed, it would leave its Prefect server behind
+            raise
+    if process.returncode not in (0, 3):
+        raise RuntimeError(f"nocturne {' '.join(arguments)} ended with {process.returncode}")
+    return json.loads(said) if "--json" in arguments else None
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
