@@ -174,7 +174,7 @@ def _change(path: Path, old: str, new: str) -> None:
 
 
 def _nocturne(home: Path, *arguments: str) -> Any:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or the night lives on
     command = [sys.executable, "-m", "flows.cli", *arguments]
     environment = os.environ | {"NOCTURNE_HOME": str(home / ".nocturne")}
     with subprocess.Popen(
