@@ -39,7 +39,7 @@ def clean(
         A row a kind: what goes, what stays and why, as plain values.
 
     Raises:
-        NightRunning: a night of the pipeline is under way; nothing was deleted.
+        StillRunning: a night of the pipeline is under way; nothing was deleted.
         LedgerBroken: the ledger does not hold; nothing was deleted.
         RegistryUnreachable: MLflow does not answer.
         StorageError: the store does not answer or refuses.

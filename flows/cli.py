@@ -188,11 +188,11 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
 
     from flows import retraining
     from tasks.datasets.errors import DataError
-    from tasks.lease import LeaseLost, NightRunning
+    from tasks.lease import LeaseLost, StillRunning
 
     until_prefect_answers()
     try:
-        with console.told_once(retraining.NightFailed, DataError, NightRunning, LeaseLost):
+        with console.told_once(retraining.NightFailed, DataError, StillRunning, LeaseLost):
             return retraining.retrain(pipeline, date, force=force)
     except retraining.NightFailed as failure:
         return failure.night

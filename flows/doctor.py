@@ -243,7 +243,7 @@ def _prefect(pipeline: Pipeline, settings: Settings) -> Iterator[Finding]:
 def _why(run: dict[str, Any]) -> str:
     """Why Prefect has not begun a run."""
     if run["state_name"] == "AwaitingConcurrencySlot":
-        return "another run holds the one slot; one that was killed frees it after 5 minutes"
+        return "a concurrency limit that was set in Prefect has no slot free"
     return "no process serves or works the deployment"
 
 

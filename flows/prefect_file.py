@@ -56,17 +56,13 @@ def _each(pipeline: Pipeline) -> list[dict[str, Any]]:
     found = []
     for made in deployments(pipeline):
         said = made.model_dump(mode="json")
-        limit = {
-            "limit": said["concurrency_limit"],
-            "collision_strategy": said["concurrency_options"]["collision_strategy"],
-        }
         schedules = [
             {key: one["schedule"][key] for key in ("cron", "timezone")} for one in said["schedules"]
         ]
         triggers = [{key: one[key] for key in TRIGGER} for one in said["triggers"]]
         found.append(
             {key: said[key] for key in ("name", "description", "entrypoint")}
-            | {"work_pool": dict(POOL), "schedules": schedules, "concurrency_limit": limit}
+            | {"work_pool": dict(POOL), "schedules": schedules}
             | ({"triggers": triggers} if triggers else {})
             | {"parameters": {"pipeline": whole}}
         )

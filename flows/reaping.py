@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.orchestration import prefect_runs, stop_orphans
+from infra.orchestration import prefect_runs
 from infra.settings import Settings
 from infra.storage import Storage
 from model_registry.errors import RegistryError
@@ -45,8 +45,6 @@ def reap(
     said = [_sentence(held, now) for held in dead]
     for sentence in said:
         logger.warning("%s", sentence)
-    if dead and not settings.prefect_url:
-        stop_orphans(settings)
     try:
         found = f"found dead at {datetime.now(UTC).isoformat(timespec='seconds')}"
         runs = SpooledRuns(Runs(settings.mlflow_uri, pipeline), settings.spool_of(pipeline))

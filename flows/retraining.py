@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.runtime import deployment, flow_run
@@ -14,6 +14,7 @@ from prefect.runtime import deployment, flow_run
 from flows import missed
 from flows.cleaning import after_night
 from flows.kept import KeptSteps
+from flows.overlap import given_way, patience
 from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
@@ -30,7 +31,7 @@ from tasks.choices import check
 from tasks.config import Pipeline
 from tasks.datasets.errors import DataError, NotThere
 from tasks.decide import decide
-from tasks.lease import Lease, LeaseLost, holding
+from tasks.lease import Lease, LeaseLost, StillRunning, holding
 from tasks.notify import notify
 from tasks.promotions import open_promotions, seen_by
 from tasks.provenance import facts_of
@@ -80,32 +81,45 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     Raises:
         NightFailed: the contract refused the data, or a step broke; recorded before it is raised.
         ConfigError: the pipeline names something that is in no table.
-        NightRunning: another night of this pipeline is under way.
+        StillRunning: another night of this pipeline is under way; a scheduled one is cancelled.
         LeaseLost: this process was given up for dead, and another took the night over.
     """
     check(pipeline)
-    settings = Settings()
-    storage = open_storage(settings)
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     day = logical_date or missed.logical_day(scheduled, pipeline.schedule)
+    covers = logical_date is None and deployment.id is not None  # nobody started it by hand
+    try:
+        night = _one(pipeline, day, scheduled if covers else None, force=force)
+    except StillRunning as running:
+        return cast("Night", given_way(running))
+    if night.outcome == "failed":
+        raise NightFailed(night)
+    return night
+
+
+def _one(pipeline: Pipeline, day: date, due: datetime | None, *, force: bool) -> Night:
+    """The night of a day, under its lease; where it was due by itself, it may be skipped."""
+    settings = Settings()
+    storage = open_storage(settings)
     held = holding(
-        pipeline.name, day, storage, lasts=settings.lease_seconds, flow_run_id=flow_run.id
+        pipeline.name,
+        day,
+        storage,
+        lasts=settings.lease_seconds,
+        flow_run_id=flow_run.id,
+        patience=patience(),
     )
     with held as lease, stoppable():
         reap(pipeline.name, settings, storage, own=lease.held)
         finished = None if force else nights.finished(pipeline.name, day, storage)
         if finished is not None:
             return finished
-        skipped = None
-        if logical_date is None and deployment.id is not None:  # nobody started it by hand
-            skipped = skipped_for(pipeline, day, scheduled, storage, lease)
+        skipped = skipped_for(pipeline, day, due, storage, lease) if due else None
         night = skipped or _Steps(pipeline, day, lease, force=force).run()
         record(night, storage, lease)
         now, serves = datetime.now(UTC), night.champion_after
         notify(night, nights.too_old(pipeline.schedule, pipeline.name, serves, now, storage))
         after_night(pipeline, day, lease.check)
-    if night.outcome == "failed":
-        raise NightFailed(night)
     return night
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
@@ -101,17 +100,16 @@ def _deployed(
 ) -> RunnerDeployment:
     """A deployment named after the pipeline.
 
-    A second run that is due while one runs is cancelled: the next one sees all rows anyway. The
-    entrypoint is the module's path, because a file entrypoint would load modules twice.
+    It has no concurrency limit: a run that holds a slot of Prefect's is ended by it when the
+    server forgets the slot, as one does that is started again. That one runs at a time is the
+    business of the pipeline's lease (`flows.overlap`).
+    The entrypoint is the module's path, because a file entrypoint would load modules twice.
     """
     made = flow.to_deployment(
         name=pipeline.name,
         description=pipeline.description or None,
         schedules=[Cron(cron, timezone=timezone)],
         parameters={"pipeline": pipeline.model_dump(mode="json")},
-        concurrency_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-        ),
         entrypoint_type=EntrypointType.MODULE_PATH,
         **more,
     )

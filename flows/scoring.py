@@ -2,12 +2,15 @@
 
 # no `from __future__ import annotations`: Prefect reads the real types when a schedule runs it
 from datetime import UTC, date, datetime
+from typing import cast
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import missed
+from flows.overlap import given_way
 from tasks.config import Choice, Pipeline
+from tasks.lease import StillRunning
 from tasks.references import Predictions
 from tasks.score import score_batch
 
@@ -42,10 +45,14 @@ def score(
 
     Raises:
         BatchRefused: more rows than `scoring.max_rejected` had no answer.
+        StillRunning: another run writes to the same target; a scheduled one is cancelled.
     """
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     day = logical_date or missed.local_day(scheduled, pipeline.scoring.timezone)
-    found = score_batch(pipeline, source, target, day, fresh=force)
+    try:
+        found = score_batch(pipeline, source, target, day, fresh=force)
+    except StillRunning as running:
+        return cast("Predictions", given_way(running))
     if found.refused:
         raise BatchRefused(found)
     return found

@@ -154,31 +154,6 @@ def stop(
             return
 
 
-def stop_orphans(settings: Settings) -> list[int]:
-    """End the embedded Prefect servers of this home whose own process was killed.
-
-    Such a server would hold its memory, and what it inherited of its dead parent, for ever.
-
-    Returns:
-        Their process ids.
-    """
-    import psutil
-
-    home = str((settings.home / "prefect").resolve())
-    ended = []
-    for process in psutil.process_iter() if os.getpid() != 1 else ():
-        try:
-            if process.ppid() != 1:  # its parent lives
-                continue
-            given = process.environ()
-            if given.get("PREFECT__SERVER_EPHEMERAL") and given.get("PREFECT_HOME") == home:
-                process.terminate()
-                ended.append(process.pid)
-        except psutil.Error:  # it ended by itself, or is somebody else's
-            continue
-    return ended
-
-
 def wait_until_healthy(
     url: str, server: subprocess.Popen[bytes], log: Path, *, patience_seconds: float = 180.0
 ) -> None:

@@ -1,15 +1,19 @@
 """A Prefect server for one run, where none is set: started before Prefect itself is imported.
 
-`python -m infra.temporary_prefect FD` serves Prefect's API on a socket that listens already.
+`python -m infra.temporary_prefect FD PID` serves Prefect's API on a socket that listens already,
+and ends when the process that started it, PID, does.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +51,7 @@ def temporary_prefect(settings: Settings) -> Callable[[], None]:
     with socket.create_server(("127.0.0.1", 0)) as door, log.open("ab") as output:
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what comes in inherits it
         server = subprocess.Popen(  # noqa: S603 (a fixed list of words)
-            [sys.executable, "-m", "infra.temporary_prefect", str(door.fileno())],
+            [sys.executable, "-m", "infra.temporary_prefect", str(door.fileno()), str(os.getpid())],
             env=os.environ | TEMPORARY,
             stdout=output,
             stderr=output,
@@ -65,8 +69,16 @@ def temporary_prefect(settings: Settings) -> Callable[[], None]:
     return until_it_answers
 
 
+def _end_with(parent: int) -> None:
+    """Ask this process to end once its parent has, which `kill -9` gives no time to ask itself."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     """Serve, until asked to end."""
+    threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     import uvicorn
 
     collecting.rarely()

@@ -25,6 +25,7 @@ from model_registry.store import Registry
 from tasks import live_inputs, progress
 from tasks.config import Choice, Pipeline
 from tasks.inference.fetching import fetched
+from tasks.lease import Lease, holding_batch
 from tasks.promotions import open_promotions, reconciled
 from tasks.references import Predictions
 from tasks.scoring.ahead import Ahead
@@ -74,14 +75,19 @@ def score_batch(
         ConfigError: an input or output that cannot be one.
         DataError: the input does not hold what the pipeline names.
         StorageError: the output's place refuses or does not answer.
+        StillRunning: another process writes to the same target.
+        LeaseLost: this one was given up for dead, and another took the batch over.
     """
     plan = planned(pipeline, source, target, logical_date)
-    run = _Run(pipeline, plan, _champion(pipeline))
-    try:
-        return run.finish(*run.score(fresh=fresh))
-    except (SourceChanged, VersionGone) as changed:
-        logger.warning("%s: scored anew, because %s", plan.target, changed)
-        return run.finish(*run.score(fresh=True))
+    settings = Settings()
+    asked = (pipeline.name, plan.day, plan.place, open_storage(settings))
+    with holding_batch(*asked, lasts=settings.lease_seconds) as lease:
+        run = _Run(pipeline, plan, _champion(pipeline), lease)
+        try:
+            return run.finish(*run.score(fresh=fresh))
+        except (SourceChanged, VersionGone) as changed:
+            logger.warning("%s: scored anew, because %s", plan.target, changed)
+            return run.finish(*run.score(fresh=True))
 
 
 def _champion(pipeline: Pipeline) -> Champion:
@@ -118,10 +124,11 @@ class VersionGone(RuntimeError):
 class _Run:
     """One run of a job: where it lies, who answers, what is left to do."""
 
-    def __init__(self, pipeline: Pipeline, plan: Plan, champion: Champion) -> None:
+    def __init__(self, pipeline: Pipeline, plan: Plan, champion: Champion, lease: Lease) -> None:
         self.pipeline = pipeline
         self.plan = plan
         self.champion = champion
+        self.lease = lease
         self.settings = Settings()
         self.place: Storage = (
             LocalStorage(plan.job_folder) if plan.single else open_place(plan.target, self.settings)
@@ -214,6 +221,7 @@ class _Run:
 
     def finish(self, job: Job, parts: list[Part]) -> Predictions:
         """The last mark, or the one file; and the sample for monitoring."""
+        self.lease.check()
         manifest = job.manifest(parts)
         refused = why_refused(manifest, self.pipeline.scoring.max_rejected)
         self._show_monitoring(job, parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -39,6 +40,13 @@ class Plan:
         """Where the parts of a single file wait for each other."""
         path = Path(self.target)
         return path.with_name(f".{path.name}.job")
+
+    @property
+    def place(self) -> str:
+        """The target as other processes know it: a path is one of this machine."""
+        if "://" in self.target:
+            return self.target
+        return f"{socket.gethostname()}:{Path(self.target).resolve()}"
 
     @property
     def name(self) -> str:

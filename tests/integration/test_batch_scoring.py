@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from infra.storage import open_storage
 from tasks import live_inputs
 from tasks.config import ConfigError
 from tasks.datasets.errors import DataError
+from tasks.lease import StillRunning, holding_batch
 from tasks.score import score_batch
 from tests.champions import CLASSES, pipeline_of, promoted, write_rows
 
@@ -76,6 +78,21 @@ def test_a_finished_batch_is_not_scored_again_unless_it_is_asked_for(home, tmp_p
     assert (changed.taken, changed.rows) == (0, 90)
     assert len(parts_of(tmp_path / "out")) == 1
     assert score_batch.fn(*asked, fresh=True).taken == 0
+
+
+def test_a_target_is_written_by_one_run_at_a_time(home, tmp_path):
+    rows = write_rows(tmp_path / "rows.csv", 10)
+    target = tmp_path / "out"
+    storage = open_storage(Settings())
+    place = f"{socket.gethostname()}:{target}"
+    with holding_batch(pipeline().name, DAY, place, storage):
+        with pytest.raises(StillRunning, match=f"the batch to {place} is still running") as told:
+            score_batch.fn(pipeline(), str(rows), str(target), DAY)
+        assert told.value.exit_code == 3
+        assert not target.exists()
+        score_batch.fn(pipeline(), str(rows), str(tmp_path / "other"), DAY)
+    assert score_batch.fn(pipeline(), str(rows), str(target), DAY).rows == 10
+    assert list(storage.keys("leases/")) == []
 
 
 def test_too_many_bad_rows_refuse_a_batch_whose_good_rows_are_written(home, tmp_path):

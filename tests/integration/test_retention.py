@@ -16,7 +16,7 @@ from model_registry.errors import RegistryError, VersionUnfit
 from model_registry.outcomes import PromotionRefused
 from model_registry.runs import Runs
 from tasks.config import ConfigError
-from tasks.lease import NightRunning, holding
+from tasks.lease import StillRunning, holding
 from tests.faults.invariants import violations
 from tests.registry import Toys, asked, moved
 from tests.retained import keys, later, past, pipeline
@@ -165,13 +165,13 @@ def test_a_running_night_is_left_alone_and_so_is_retention_that_runs(young):
     day = datetime.now(UTC).date()
     with (
         holding("toys", day, storage),
-        pytest.raises(NightRunning, match=r"night .* is still running"),
+        pytest.raises(StillRunning, match=r"night .* is still running"),
     ):
         cleaning.clean(POLICY, by="tests", now=later(young))
     assert keys(young, "snapshots/") == before
     with (
         holding("toys", day, storage, doing="retention"),
-        pytest.raises(NightRunning, match="nocturne gc is still running"),
+        pytest.raises(StillRunning, match="nocturne gc is still running"),
     ):
         cleaning.clean(POLICY, by="tests", now=later(young))
 

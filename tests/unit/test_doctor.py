@@ -164,7 +164,7 @@ def run_due(hours, name="Scheduled"):
         ([], "broken", "no night is due: the deployment is not served"),
         ([run_due(3), run_due(27)], "fine", "next night due"),
         ([run_due(-30, "Late"), run_due(3)], "broken", "no process serves or works"),
-        ([run_due(-1, "AwaitingConcurrencySlot")], "broken", "another run holds the one slot"),
+        ([run_due(-1, "AwaitingConcurrencySlot")], "broken", "has no slot free"),
     ],
 )
 def test_a_schedule_that_nobody_serves_is_told_apart_from_one_that_waits(runs, state, said):

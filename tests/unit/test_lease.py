@@ -12,7 +12,7 @@ import pytest
 
 from infra.local import LocalStorage
 from tasks import lease
-from tasks.lease import LeaseLost, NightRunning, holding
+from tasks.lease import LeaseLost, StillRunning, holding, holding_batch
 
 DAY = date(2026, 3, 1)
 
@@ -27,7 +27,7 @@ def hold(storage):
 
 
 def test_a_second_night_is_told_which_process_runs_and_since_when(storage):
-    with hold(storage), pytest.raises(NightRunning, match=rf"pid {os.getpid()} on .*, age \d+ s"):
+    with hold(storage), pytest.raises(StillRunning, match=rf"pid {os.getpid()} on .*, age \d+ s"):
         hold(storage).__enter__()
     with hold(storage) as second:
         assert second.held.number == 2
@@ -48,14 +48,51 @@ def test_a_night_waits_for_retention_to_end(storage):
     waiting.join()
 
 
+def test_a_night_waits_for_another_as_long_as_it_has_patience(storage):
+    with hold(storage):
+        began = time.monotonic()
+        with pytest.raises(StillRunning):
+            holding("toy", DAY, storage, patience=1.5).__enter__()
+        assert time.monotonic() - began > 1.5
+    first, ended = hold(storage), threading.Timer(1.0, lambda: first.__exit__(None, None, None))
+    first.__enter__()
+    ended.start()
+    with holding("toy", DAY, storage, patience=60) as second:
+        assert second.held.number == 3
+    ended.join()
+
+
+def test_a_batch_holds_its_target_alone_and_leaves_nothing(storage):
+    with holding_batch("toy", DAY, "s3://a/out", storage) as one, hold(storage) as night:
+        said = r"pipeline 'toy': the batch to s3://a/out is still running \(pid"
+        with pytest.raises(StillRunning, match=said):
+            holding_batch("toy", DAY, "s3://a/out", storage).__enter__()
+        with holding_batch("toy", DAY, "s3://a/else", storage) as other:
+            assert {one.held.number, other.held.number, night.held.number} == {1}
+        one.check()
+    assert list(storage.keys("leases/")) == ["leases/toy/00000001.json"]
+
+
+def test_a_batch_that_was_killed_is_taken_over_and_swept_away(storage):
+    with holding_batch("toy", DAY, "out", storage) as killed:
+        lease._write(killed.held.model_copy(update={"beat": time.time() - 151}), storage)
+        with holding_batch("toy", DAY, "out", storage) as heir:
+            assert heir.held.number == 2
+            with pytest.raises(LeaseLost, match="the batch to out of 'toy' was given up for dead"):
+                killed.check()
+        with pytest.raises(LeaseLost, match="by nobody known"):
+            killed.check()
+    assert list(storage.keys("leases/")) == []
+
+
 def test_of_many_at_once_one_holds_the_pipeline(storage):
     start, held, refused = threading.Barrier(8), [], []
 
     def attempt():
         start.wait()
         try:
-            held.append(lease._claimed("toy", DAY, storage, 150.0, None).number)
-        except NightRunning:
+            held.append(lease._claimed(lease._mine("toy", DAY, 150.0), storage).number)
+        except StillRunning:
             refused.append(1)
 
     threads = [threading.Thread(target=attempt) for _ in range(8)]

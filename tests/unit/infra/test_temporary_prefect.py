@@ -1,14 +1,19 @@
 """The Prefect server of one run: begun before Prefect is imported, and only where none is set."""
 
 import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from infra import temporary_prefect as beside
 from infra.orchestration import ServerNotUp
 from infra.settings import Settings
 from infra.temporary_prefect import temporary_prefect
+from tests.command_line import ROOT
 
 
 @pytest.fixture
@@ -44,6 +49,41 @@ def test_a_server_that_ends_before_it_answers_is_said_with_its_log(settings, sta
         until_it_answers()
     assert len(started) == 1
     assert Settings(home=settings.home).prefect_url == ""  # it is nobody else's address
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from infra.settings import Settings
+from infra.temporary_prefect import temporary_prefect
+from tests.command_line import ROOT
+until_it_answers = temporary_prefect(Settings(home=Path(sys.argv[1]), prefect_url=""))
+if sys.argv[2] == "answers":
+    until_it_answers()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["answers", "at once"])
+def test_a_server_ends_by_itself_when_its_run_is_killed(settings, when):
+    command = [sys.executable, "-c", KILLED, str(settings.home), when]
+    before = servers_of(settings)
+    killed = subprocess.run(command, cwd=ROOT, env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (orphan,) = servers_of(settings)
+    assert before == []
+    orphan.wait(120)
+
+
+def servers_of(settings):
+    home, found = str((settings.home / "prefect").resolve()), []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("PREFECT__SERVER_EPHEMERAL") and (
+                process.environ()["PREFECT_HOME"] == home
+            ):
+                found.append(process)
+    return found
 
 
 def test_an_address_is_taken_as_it_is(settings, started):
