@@ -1,4 +1,4 @@
-"""Peak memory of ingest, validate, prepare and score by rows, and what 100 million need.
+"""Peak memory of init, ingest, validate, prepare and score by rows, and what 100 million need.
 
     python -m benchmarks.memory --rows 100000 300000 1000000 [--folder DIR] [--stages NAME ...]
     python -m benchmarks.memory --page
@@ -30,7 +30,7 @@ from pyarrow import compute as pc
 from pyarrow import parquet
 
 RESULTS = Path(__file__).with_name("memory.jsonl")
-STAGES = ("ingest", "validate", "prepare", "score")
+STAGES = ("init", "ingest", "validate", "prepare", "score")
 DAY = date(2026, 4, 8)
 ROWS_A_PART = 100_000
 LABELS = ("billing", "delivery", "login", "refund", "other")
@@ -158,6 +158,8 @@ def _prepared(name: str, home: Path, near_duplicates: float) -> Any:
     pipeline = Pipeline.model_validate({**PIPELINE, "source": {"reader": reader}, "split": split})
     storage = LocalStorage(home / "store")
     handed = home / "handed.json"
+    if name == "init":
+        return _drafting(home)
     if name == "score":
         return _scoring(pipeline, home)
     _warm(name, home)
@@ -183,6 +185,16 @@ def _prepared(name: str, home: Path, near_duplicates: float) -> Any:
         handed.write_text(said.clean.model_dump_json())
 
     return run
+
+
+def _drafting(home: Path) -> Any:
+    """`nocturne init` over all rows, without the command line."""
+    from tasks.datasets.drafting import Options, initialise
+
+    few = home / "few.parquet"
+    parquet.write_table(parquet.ParquetFile(home / "rows.parquet").read_row_group(0)[:1000], few)
+    initialise(Options(few))  # imports what it needs
+    return lambda: initialise(Options(home / "rows.parquet"))
 
 
 def _scoring(pipeline: Any, home: Path) -> Any:

@@ -34,6 +34,7 @@ class Begun:
             "pipeline": str(self.pipeline),
             "suite": str(self.suite),
             "seen": asdict(self.draft.profile),
+            "looked_at": self.draft.looked_at,
             "guesses": [asdict(guess) for guess in self.draft.guesses],
         }
 
@@ -45,10 +46,13 @@ class Begun:
         lengths = ", ".join(f"{name} {value:,}" for name, value in seen.lengths.items())
         nulls = ", ".join(f"{name} {count:,}" for name, count in seen.nulls.items()) or "none"
         out.print(f"length in {seen.unit}: {lengths}; nulls: {nulls}", highlight=False)
-        out.print(
-            f"duplicates: {seen.duplicates:,}; conflicting labels: {seen.conflicts:,}",
-            highlight=False,
-        )
+        some = self.draft.looked_at < seen.rows
+        about = "about " if some else ""
+        counts = f"{about}{seen.duplicates:,}; conflicting labels: {about}{seen.conflicts:,}"
+        out.print(f"duplicates: {counts}", highlight=False)
+        if some:
+            looked = f"closely looked at: {self.draft.looked_at:,} rows; the others are counted"
+            out.print(looked, highlight=False)
         for guess in self.draft.guesses:
             word = "guessed" if guess.used else "seen"
             out.print(f"{word} {guess.part}: {guess.column} ({guess.reason})", markup=False)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from expectations.inference import infer_suite
 from tasks.annotated import annotated_yaml, comment
@@ -19,8 +18,10 @@ from tasks.datasets.canonical import canonical, end_of, table_of
 from tasks.datasets.duplicates import without_duplicates
 from tasks.datasets.errors import DataError
 from tasks.datasets.guessing import Given, Guess, guess_columns
+from tasks.datasets.looking import Counted, look_at, thinned
 from tasks.datasets.profile import Profile, profile
 from tasks.datasets.proposals import propose
+from tasks.datasets.reading import tables
 from tasks.datasets.written import looked_at
 from tasks.misfits import explain, unknown
 from tasks.terms import terms_of
@@ -66,6 +67,7 @@ class Draft:
         suite: Great Expectations suite, for the file that `suite_name` names, beside it.
         suite_name: `NAME.suite.json`.
         profile: What was seen.
+        looked_at: Rows that it comes from; of many some, the rest is counted.
         guesses: What was guessed, and what is only suggested.
     """
 
@@ -74,6 +76,7 @@ class Draft:
     suite: dict[str, Any]
     suite_name: str
     profile: Profile
+    looked_at: int
     guesses: tuple[Guess, ...]
 
 
@@ -94,14 +97,14 @@ def _initialise(options: Options) -> Draft:
     readers = {"reader": _reader(options.data, written)}
     if options.labels:
         readers["labels"] = _reader(options.labels, written)
-    tables = {part: table_of(choice, None) for part, choice in readers.items()}
-    if not tables["reader"].num_rows:
+    table, every = thinned(tables(readers["reader"], None))
+    if not table.num_rows:
         raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
-    labels = tables.get("labels")
-    columns, guesses = guess_columns(tables["reader"], labels, options.given)
+    labels = table_of(readers["labels"], None) if options.labels else None
+    columns, guesses = guess_columns(table, labels, options.given)
     if options.unlabelled:
         readers["unlabelled"] = _reader(options.unlabelled, written)
-        _check_unlabelled(table_of(readers["unlabelled"], None), columns, options.unlabelled)
+        _check_unlabelled(readers["unlabelled"], columns, options.unlabelled)
     guesses = (*written, *guesses)
     bare = _pipeline(
         {
@@ -111,46 +114,41 @@ def _initialise(options: Options) -> Draft:
             "candidates": [{"name": "floor", "architecture": "averaged_embeddings"}],
         }
     )
-    frame = canonical(tables["reader"], bare, labels)
-    as_of = _as_of(frame)
-    seen = profile(frame, terms_of(bare, as_of))
-    _refuse_labels(seen, columns)
+    if every > 1 and (columns.step or options.labels):  # a series needs all its steps
+        table, every = table_of(readers["reader"], None), 1
+    if every > 1:
+        return _drafted(bare, *look_at(bare, every), guesses)
+    frame, counted = canonical(table, bare, labels), Counted()
+    counted.add(frame)
+    return _drafted(bare, frame, counted, guesses)
+
+
+def _drafted(
+    bare: Pipeline, frame: pd.DataFrame, counted: Counted, guesses: tuple[Guess, ...]
+) -> Draft:
+    """The draft from the rows that were looked at, and what was counted over all."""
+    as_of = _as_of(counted)
+    seen = counted.told(profile(frame, terms_of(bare, as_of)), len(frame))
+    _refuse_labels(seen, bare.columns)
     rows, _ = without_duplicates(frame)
-    yaml_text = draft(bare, seen, rows, as_of, guesses)
-    pipeline = _pipeline(_loaded(yaml_text))
-    clean = rows[rows["label"].notna()]
-    suite = infer_suite(clean, terms_of(pipeline, as_of))
-    return Draft(pipeline.name, yaml_text, suite, f"{pipeline.name}.suite.json", seen, guesses)
-
-
-def draft(
-    bare: Pipeline,
-    seen: Profile,
-    rows: pd.DataFrame,
-    as_of: datetime,
-    guesses: tuple[Guess, ...] = (),
-) -> str:
-    """The pipeline file for data of this profile, every value explained.
-
-    Args:
-        bare: Name, source and columns.
-        seen: Profile of the data.
-        rows: Canonical rows without duplicates, as a night takes them in.
-        as_of: When they are looked at.
-        guesses: Told in the file's first lines.
-    """
-    taken = profile(rows, terms_of(bare, as_of))
+    taken = counted.told(profile(rows, terms_of(bare, as_of)), len(frame))
     parts, notes = propose(bare, taken, rows, repeated=seen.duplicates / seen.rows)
     pipeline = _pipeline({**bare.model_dump(), **parts})
     lines = [
         f"Drafted by `nocturne init` from {seen.rows:,} rows; every value may be changed.",
         "What the data must be is also asked by the suite that `contract.suite` names.",
     ]
+    if len(frame) < seen.rows:
+        lines[0] += f" Closely looked at were {len(frame):,} of them."
     for guess in guesses:
         what = "Guessed" if guess.used else "Seen"
         lines.append(f"{what}: {guess.part}: {guess.column} ({guess.reason}).")
     head = [part for line in lines for part in comment(line)]
-    return "\n".join([*head, annotated_yaml(pipeline, notes)])
+    yaml_text = "\n".join([*head, annotated_yaml(pipeline, notes)])
+    clean = rows[rows["label"].notna()]
+    suite = infer_suite(clean, terms_of(pipeline, as_of))
+    named = f"{pipeline.name}.suite.json"
+    return Draft(pipeline.name, yaml_text, suite, named, seen, len(frame), guesses)
 
 
 def _reader(path: Path, guesses: list[Guess]) -> Choice:
@@ -182,11 +180,12 @@ def _reader_of_folder(path: Path) -> Choice:
     )
 
 
-def _check_unlabelled(table: pa.Table, columns: Columns, path: Path) -> None:
+def _check_unlabelled(choice: Choice, columns: Columns, path: Path) -> None:
+    there = next(tables(choice, None)).column_names
     for name in columns.inputs:
-        if name not in table.column_names:
+        if name not in there:
             raise ConfigError(
-                f"--unlabelled {path}: " + unknown("column", name, table.column_names)
+                f"--unlabelled {path}: " + unknown("column", name, there)
                 + "; it needs the same input column as the labelled rows"
             )  # fmt: skip
 
@@ -212,9 +211,9 @@ def _name(options: Options) -> str:
     return plain or "pipeline"
 
 
-def _as_of(frame: pd.DataFrame) -> datetime:
-    newest = frame["time"].max() if "time" in frame else pd.NaT
-    return end_of(date(2000, 1, 1) if pd.isna(newest) else newest.astimezone(UTC).date())
+def _as_of(counted: Counted) -> datetime:
+    newest = counted.newest
+    return end_of(date(2000, 1, 1) if newest is None else newest.astimezone(UTC).date())
 
 
 def _pipeline(content: Mapping[str, Any]) -> Pipeline:
@@ -224,9 +223,3 @@ def _pipeline(content: Mapping[str, Any]) -> Pipeline:
         return Pipeline.model_validate(content)
     except ValidationError as error:
         raise ConfigError(explain(error, Pipeline)) from None
-
-
-def _loaded(text: str) -> Any:
-    import yaml
-
-    return yaml.safe_load(text)

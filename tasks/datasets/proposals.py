@@ -36,7 +36,7 @@ def propose(
     Args:
         bare: Name, source and columns.
         seen: Profile of the rows that a night takes in, without duplicates.
-        frame: The same rows, canonical.
+        frame: The same rows, canonical; of very many some, which stand for all.
         repeated: Share of the data that are duplicates.
 
     Returns:
@@ -54,9 +54,9 @@ def propose(
         "contract": _contract(bare, seen, repeated, notes),
         "preprocessing": preprocessing,
         "split": _split(bare, seen, notes),
-        "training": _training(bare, frame, notes),
+        "training": _training(bare, seen, frame, notes),
         "candidates": _candidates(bare.kind, seen, stride, notes),
-        **_folds(frame, notes),
+        **_folds(seen, frame, notes),
         "schedule": {"cron": start_of(bare.name)},
     }
     notes["schedule.cron"] = "The minute comes from the name: many pipelines do not start at once."
@@ -156,9 +156,11 @@ def _up(share: float) -> float:
     return math.ceil(1000 * round(share, 6)) / 1000
 
 
-def _training(bare: Pipeline, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
+def _training(
+    bare: Pipeline, seen: Profile, frame: pd.DataFrame, notes: dict[str, str]
+) -> dict[str, Any]:
     """Small sets get small batches and more passes, all counted in updates."""
-    train, _ = _learnt_from(frame)
+    train, _ = _learnt_from(seen, frame)
     batch = next(size for most, size in BATCHES if train <= most)
     per_epoch = max(1, math.ceil(train / batch))
     least, epochs = UPDATES[bare.kind], EPOCHS[-1]
@@ -180,20 +182,20 @@ def _training(bare: Pipeline, frame: pd.DataFrame, notes: dict[str, str]) -> dic
     }
 
 
-def _learnt_from(frame: pd.DataFrame) -> tuple[int, list[int]]:
+def _learnt_from(seen: Profile, frame: pd.DataFrame) -> tuple[int, list[int]]:
     """About how many rows train, and how many rows, or groups, of each class, the largest first."""
-    share, train = 1.0, frame[frame["label"].notna()]
+    share, train = seen.rows / len(frame), frame[frame["label"].notna()]
     if "split" in train:
         train = train[train["split"] == "train"]
     else:
-        share = 0.65
+        share *= 0.65
     kept_together = train.drop_duplicates(["label", "group"]) if "group" in train else train
     sizes = kept_together["label"].value_counts()
     return int(share * len(train)), [int(share * size) for size in sizes]
 
 
-def _folds(frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
-    train, sizes = _learnt_from(frame)
+def _folds(seen: Profile, frame: pd.DataFrame, notes: dict[str, str]) -> dict[str, Any]:
+    train, sizes = _learnt_from(seen, frame)
     largest, second = [*sizes, 0, 0][:2]
     if train > FOLDED_ROWS:
         notes["folds"] = "The validation rows are many enough to choose by."
