@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 TRAIN, VALIDATION, TEST = SIDES = ("train", "validation", "test")
 Parts = Callable[[], Iterator[pd.DataFrame]]
 Codes = NDArray[np.int8]
+NEVER = np.iinfo(np.int64).max  # the time of rows without one
 
 
 def assign(frame: pd.DataFrame, split: Split) -> NDArray[np.str_]:
@@ -47,8 +48,8 @@ def codes_of(parts: Parts, split: Split) -> Codes:
     """As `assign`, for rows that come in parts, as indices into SIDES, `(rows,)`.
 
     Args:
-        parts: The parts of a canonical frame, its input aside; asked twice. By `time`, ids or
-            groups and times of all rows are held.
+        parts: The parts of a canonical frame, its input aside; asked several times. By `time`,
+            16 bytes a row are held, 80 for a while, and names whose time is a boundary's.
         split: The pipeline's settings.
     """
     if split.by == "time":
@@ -83,10 +84,14 @@ def units_of(frame: pd.DataFrame) -> pd.Series:
 
 def _positions(units: pd.Series) -> NDArray[np.float64]:
     """A number in [0, 1) for each unit, the same on every machine and in every year."""
+    return (_hashes(units) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _hashes(units: pd.Series) -> NDArray[np.uint64]:
     codes, names = pd.factorize(units)
     digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
-    numbers = np.frombuffer(b"".join(digests), ">u8")
-    return (numbers >> np.uint64(11)).astype(np.float64)[codes] / 2.0**53
+    numbers: NDArray[np.uint64] = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)[codes]
+    return numbers
 
 
 def _by_share(positions: NDArray[np.float64], test: float, validation: float) -> Codes:
@@ -95,16 +100,56 @@ def _by_share(positions: NDArray[np.float64], test: float, validation: float) ->
 
 
 def _by_time(parts: Parts, split: Split) -> Codes:
-    rows = pd.concat(
-        [pd.DataFrame({"unit": units_of(part), "time": part["time"]}) for part in parts()],
-        ignore_index=True,
-    )
-    sizes = rows.groupby("unit").agg(oldest=("time", "min"), rows=("unit", "size")).reset_index()
-    ordered = sizes.sort_values(["oldest", "unit"], ascending=[False, True], na_position="last")
-    newer = (ordered["rows"].cumsum() - ordered["rows"]) / max(len(rows), 1)
-    newer = newer.mask(ordered["oldest"].isna(), 1.0)
-    position = pd.Series(newer.to_numpy(), ordered["unit"].to_numpy())
-    return _by_share(rows["unit"].map(position).to_numpy(np.float64), split.test, split.validation)
+    """By 64 bits of the units' names; the names themselves only where a boundary falls on a tie."""
+    hashes = np.concatenate([_hashes(units_of(part)) for part in parts()])
+    times = np.concatenate([_microseconds(part["time"]) for part in parts()])
+    units, place = np.unique(hashes, return_inverse=True)
+    del hashes
+    sizes, oldest = np.bincount(place), np.full(len(units), NEVER)
+    np.minimum.at(oldest, place, times)
+    del times
+    newest_first = np.where(oldest == NEVER, NEVER, -oldest)
+    order = np.argsort(newest_first)
+    shares = _newer(sizes[order])
+    at = [int(np.searchsorted(shares, one)) for one in (split.test, split.test + split.validation)]
+    del shares
+    pairs = (newest_first[order[k - 1 : k + 1]].tolist() for k in at if 0 < k < len(order))
+    tied = {one for one, other in pairs if one == other != NEVER}
+    if tied:
+        asked = np.isin(newest_first, list(tied))
+        order = np.lexsort((_ranks(parts, place, asked), newest_first))
+    position = np.ones(len(units))
+    position[order] = _newer(sizes[order])
+    position[oldest == NEVER] = 1.0
+    return _by_share(position[place], split.test, split.validation)
+
+
+def _newer(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of all rows that is in the units before each."""
+    shares: NDArray[np.float64] = (np.cumsum(sizes) - sizes) / max(int(sizes.sum()), 1)
+    return shares
+
+
+def _ranks(parts: Parts, place: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The places of some units in the alphabet, `(units,)`; 0 of the others."""
+    names: dict[int, str] = {}
+    first = 0
+    for part in parts():
+        here = place[first : first + len(part)]
+        first += len(part)
+        wanted = asked[here]
+        names.update(zip(here[wanted].tolist(), units_of(part)[wanted].tolist(), strict=True))
+    ranks = np.zeros(len(asked), np.int64)
+    for rank, unit in enumerate(sorted(names, key=names.__getitem__)):
+        ranks[unit] = rank
+    return ranks
+
+
+def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+    """Since 1970; NEVER where a time is missing."""
+    known, moments = times.notna().to_numpy(), pd.to_datetime(times, utc=True)
+    numbers = moments.dt.tz_convert(None).to_numpy().astype("datetime64[us]").astype(np.int64)
+    return np.where(known, numbers, NEVER)
 
 
 def _by_column(parts: Parts, validation: float) -> Codes:

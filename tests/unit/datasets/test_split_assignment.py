@@ -1,4 +1,5 @@
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.config import Split
 from tasks.datasets.errors import DataError
-from tasks.datasets.splits import assign
+from tasks.datasets.splits import SIDES, assign, codes_of
 
 FIXED = "rrererrrrear"  # t[r]ain, v[a]lidation, t[e]st
 QUIET = settings(deadline=None, max_examples=50)
@@ -113,6 +114,33 @@ def test_by_time_newer_rows_only_ever_move_a_row_towards_train(days):
     rank = {"test": 0, "validation": 1, "train": 2}
     before, after = _sides(frame, Split(by="time")), _sides(later, Split(by="time"))
     assert all(rank[after[name]] >= rank[side] for name, side in before.items())
+
+
+def _by_time_as_it_was(frame, split):
+    """Sides by time over all units by name, in one frame."""
+    units = ("group:" + frame["group"]).fillna(frame["row_id"])
+    rows = pd.DataFrame({"unit": units, "time": frame["time"]})
+    found = rows.groupby("unit").agg(oldest=("time", "min"), rows=("unit", "size")).reset_index()
+    found = found.sort_values(["oldest", "unit"], ascending=[False, True], na_position="last")
+    newer = (found["rows"].cumsum() - found["rows"]) / len(rows)
+    newer = newer.mask(found["oldest"].isna(), 1.0)
+    at = units.map(pd.Series(newer.to_numpy(), found["unit"].to_numpy()))
+    bounds = [at < split.test, at < split.test + split.validation]
+    return np.select(bounds, ["test", "validation"], "train")
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 3, 40, 400]), st.sampled_from([0, 0.3, 1]))
+@QUIET
+def test_by_time_in_parts_and_by_hashes_gives_the_sides_that_names_give(seed, days, grouped):
+    random, rows = np.random.default_rng(seed), 300
+    day = pd.Series(pd.to_datetime(random.integers(0, days, rows), unit="D", utc=True))
+    day[random.random(rows) < 0.05] = pd.NaT
+    group = np.where(random.random(rows) < grouped, random.choice(list("ABCDEFGH"), rows), None)
+    frame = _frame([f"r{number}" for number in random.permutation(rows)], time=day, group=group)
+    ends = [0, *np.sort(random.integers(0, rows, 3)), rows]
+    split = Split(by="time", test=0.2, validation=0.15)
+    codes = codes_of(lambda: (frame.iloc[a:b] for a, b in pairwise(ends)), split)
+    assert np.array(SIDES)[codes].tolist() == _by_time_as_it_was(frame, split).tolist()
 
 
 def test_an_official_split_is_kept():
