@@ -114,8 +114,6 @@ def _initialise(options: Options) -> Draft:
             "candidates": [{"name": "floor", "architecture": "averaged_embeddings"}],
         }
     )
-    if every > 1 and (columns.step or options.labels):  # a series needs all its steps
-        table, every = table_of(readers["reader"], None), 1
     if every > 1:
         return _drafted(bare, *look_at(bare, every), guesses)
     frame, counted = canonical(table, bare, labels), Counted()

@@ -97,7 +97,7 @@ def look_at(pipeline: Pipeline, every: int) -> tuple[pd.DataFrame, Counted]:
 
     Args:
         pipeline: Its source and columns.
-        every: n.
+        every: n; fewer where that gives too few rows.
 
     Raises:
         DataError: as `reading.frames` does.
@@ -108,7 +108,10 @@ def look_at(pipeline: Pipeline, every: int) -> tuple[pd.DataFrame, Counted]:
         of_input = numbers(plain(pd.Series(fingerprints(frame[input_name(frame)]))))
         kept.append(frame[(of_input % every == 0) & (of_input > 0)])
         _tell(counted.rows)
-    return pd.concat(kept, ignore_index=True), counted
+    found = pd.concat(kept, ignore_index=True)
+    if every > 1 and len(found) < min(LEAST_ROWS, counted.rows):
+        return look_at(pipeline, every * len(found) // LEAST_ROWS or 1)
+    return found, counted
 
 
 def _tell(rows: int) -> None:

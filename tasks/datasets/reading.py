@@ -1,7 +1,8 @@
 """A source's rows as canonical frames, a part at a time, as they would be read whole.
 
-What cannot be read in parts is read whole and then cut: series stored one row a step, sources
-with a second table of labels, and readers without an entry in STREAMS.
+What cannot be read in parts is read whole and then cut: readers without an entry in STREAMS, and
+series one row a step out of a database, whose columns may change their type on the way. A second
+table of labels is read whole.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pyarrow import types
 from tasks.config import Choice, Pipeline
 from tasks.datasets import STREAMS, parts
 from tasks.datasets.canonical import Before, canonical, end_of, reader_of, table_of
+from tasks.datasets.columns import name_of
 from tasks.datasets.contents import arrow
 from tasks.datasets.errors import DataError
+from tasks.datasets.gathering import Labels, by_series
 
 
 def read(pipeline: Pipeline, logical_date: date) -> pd.DataFrame:
@@ -27,8 +30,9 @@ def read(pipeline: Pipeline, logical_date: date) -> pd.DataFrame:
 
 
 def frames(pipeline: Pipeline, logical_date: date) -> Iterator[pd.DataFrame]:
-    """The source's rows up to the end of the logical date, canonical, in the source's order.
+    """The source's rows up to the end of the logical date, canonical.
 
+    They come in the source's order, but for series of a row a step that are more than one part.
     Rows whose time is missing or unreadable stay.
 
     Raises:
@@ -37,11 +41,8 @@ def frames(pipeline: Pipeline, logical_date: date) -> Iterator[pd.DataFrame]:
         StorageError: an object store that does not answer or refuses.
     """
     until = end_of(logical_date)
-    source, before, channels = pipeline.source, Before(), 0
-    labels = table_of(source.labels, until) if source.labels else None
-    whole = labels is not None or pipeline.columns.step is not None
-    read_whole = whole and iter([table_of(source.reader, until)])
-    for table in read_whole or tables(source.reader, until):
+    before, channels = Before(), 0
+    for table, labels in _examples(pipeline, until):
         frame = canonical(table, pipeline, labels, before=before)
         if "series" in frame:
             channels = _same_channels(frame["series"], channels)
@@ -49,6 +50,27 @@ def frames(pipeline: Pipeline, logical_date: date) -> Iterator[pd.DataFrame]:
             frame = frame[~(frame["time"] > until)].reset_index(drop=True)
         yield frame
     before.end()
+
+
+def _examples(pipeline: Pipeline, until: datetime) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+    """Parts of whole examples, each with the part of the second table that is about them."""
+    source, columns = pipeline.source, pipeline.columns
+    found = tables(source.reader, until)
+    if columns.step and columns.id:
+        if source.reader.name == "sql":
+            found = parts.cut(table_of(source.reader, until))
+        found = by_series(found, columns.id)
+    if source.labels is None or columns.id is None:  # labels without an id: `examples` refuses
+        labels = table_of(source.labels, until) if source.labels else None
+        yield from ((table, labels) for table in found)
+        return
+    known = Labels(table_of(source.labels, until), columns.id)
+    table = pa.table({})
+    for table in found:
+        yield table, known.of(name_of(table, columns.id))
+    strangers = known.rest()
+    if strangers.num_rows:
+        yield table.slice(0, 0), strangers
 
 
 def tables(choice: Choice, until: datetime | None) -> Iterator[pa.Table]:

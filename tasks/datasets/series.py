@@ -85,11 +85,7 @@ def from_long(table: pa.Table, id_column: str, step: str, channels: Sequence[str
         DataError: a row without id or step, a step that cannot be ordered, channels that are no
             numbers, or two different rows for the same step.
     """
-    names = name_of(table, id_column).dictionary_encode()
-    if names.null_count:
-        raise DataError(
-            f"no {id_column!r} in {counted(names.null_count, 'row')}; each step needs its series"
-        )
+    names = series_ids(table, id_column).dictionary_encode()
     codes = names.indices.to_numpy().astype(np.int64)
     order_by = _steps(table, step)
     values = np.column_stack([numbers_of(table, name) for name in channels])
@@ -99,6 +95,16 @@ def from_long(table: pa.Table, id_column: str, step: str, channels: Sequence[str
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     series = nested(values[order], offsets)
     return Long(names.dictionary, series, order[offsets[:-1]], codes)
+
+
+def series_ids(table: pa.Table, id_column: str) -> pa.Array:
+    """Which series each step belongs to, as text; raises `DataError` where none is given."""
+    names = name_of(table, id_column)
+    if names.null_count:
+        raise DataError(
+            f"no {id_column!r} in {counted(names.null_count, 'row')}; each step needs its series"
+        )
+    return names
 
 
 def _steps(table: pa.Table, name: str) -> NDArray[Any]:

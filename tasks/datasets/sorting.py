@@ -1,4 +1,4 @@
-"""Rows in the order of their ids, sorted on disk where they are more than a piece of memory.
+"""Rows in the order of a key, sorted on disk where they are more than a piece of memory.
 
 Sorted runs are written to files and merged a batch at a time (Knuth, *The Art of Computer
 Programming*, volume 3, section 5.4), so that memory holds one run, or a batch of each.
@@ -19,17 +19,18 @@ ROWS_A_BATCH = 8_192
 
 
 class Sorter:
-    """Tables in, in any order; the same rows out, in the order of `row_id`.
+    """Tables in, in any order; the same rows out, in the order of a column of text, the key.
 
-    Rows with one id keep the order in which they came. The last run stays in memory, so that
+    Rows with one key keep the order in which they came. The last run stays in memory, so that
     few rows never touch the disk.
 
     Args:
         folder: Where runs are written.
+        key: Name of the column, without nulls.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, key: str = "row_id") -> None:
+        self._folder, self._key = folder, key
         self._held: list[pa.Table] = []
         self._bytes = 0
         self._runs: list[Path] = []
@@ -47,26 +48,26 @@ class Sorter:
             self._runs.append(path)
 
     def merged(self) -> Iterator[pa.Table]:
-        """All rows once, a batch or so at a time; those of one id are never in two tables.
+        """All rows once, a batch or so at a time; those of one key are never in two tables.
 
         Nothing at all where no table came.
         """
-        runs = [_Run.of_file(path) for path in self._runs]
+        runs = [_Run.of_file(path, self._key) for path in self._runs]
         if self._held:
-            runs.append(_Run.of_table(self._sorted_held()))
+            runs.append(_Run.of_table(self._sorted_held(), self._key))
         while waiting := [run for run in runs if run.more]:
             border = min(run.last for run in waiting)
-            yield _in_order([run.before(border) for run in runs])
+            yield _in_order([run.before(border) for run in runs], self._key)
             for run in waiting:
                 if run.last == border:
                     run.refill()
         if runs:
-            yield _in_order([run.head for run in runs])
+            yield _in_order([run.head for run in runs], self._key)
 
     def _sorted_held(self) -> pa.Table:
         held = pa.concat_tables(self._held)
         self._held, self._bytes = [], 0
-        return held.take(pc.sort_indices(held, [("row_id", "ascending")]))
+        return held.take(pc.sort_indices(held, [(self._key, "ascending")]))
 
 
 class _Run:
@@ -76,25 +77,26 @@ class _Run:
         batches: How many there are.
         batch: Gives one by its number.
         schema: Of all of them.
+        key: What they are sorted by.
     """
 
     def __init__(
-        self, batches: int, batch: Callable[[int], pa.RecordBatch], schema: pa.Schema
+        self, batches: int, batch: Callable[[int], pa.RecordBatch], schema: pa.Schema, key: str
     ) -> None:
-        self._batches, self._batch, self._next = batches, batch, 0
+        self._batches, self._batch, self._next, self._key = batches, batch, 0, key
         self.head = schema.empty_table()
         if batches:
             self.refill()
 
     @classmethod
-    def of_file(cls, path: Path) -> _Run:
+    def of_file(cls, path: Path, key: str) -> _Run:
         file = ipc.open_file(pa.OSFile(str(path)))
-        return cls(file.num_record_batches, file.get_batch, file.schema)
+        return cls(file.num_record_batches, file.get_batch, file.schema, key)
 
     @classmethod
-    def of_table(cls, table: pa.Table) -> _Run:
+    def of_table(cls, table: pa.Table, key: str) -> _Run:
         batches = table.to_batches(max_chunksize=ROWS_A_BATCH)
-        return cls(len(batches), batches.__getitem__, table.schema)
+        return cls(len(batches), batches.__getitem__, table.schema, key)
 
     @property
     def more(self) -> bool:
@@ -103,13 +105,13 @@ class _Run:
 
     @property
     def last(self) -> str:
-        """The greatest id of the head."""
-        return str(self.head.column("row_id")[-1])
+        """The greatest key of the head."""
+        return str(self.head.column(self._key)[-1])
 
     def before(self, border: str) -> pa.Table:
-        """The rows of the head whose ids are smaller; they leave it."""
-        ids = self.head.column("row_id")
-        at = bisect.bisect_left(range(len(ids)), border, key=lambda row: ids[row].as_py())
+        """The rows of the head whose keys are smaller; they leave it."""
+        keys = self.head.column(self._key)
+        at = bisect.bisect_left(range(len(keys)), border, key=lambda row: keys[row].as_py())
         before, self.head = self.head.slice(0, at), self.head.slice(at)
         return before
 
@@ -120,9 +122,9 @@ class _Run:
         self._next += 1
 
 
-def _in_order(tables: list[pa.Table]) -> pa.Table:
+def _in_order(tables: list[pa.Table], key: str) -> pa.Table:
     some = [table for table in tables if table.num_rows] or tables[:1]
     if len(some) == 1:
         return some[0]
     table = pa.concat_tables(some)
-    return table.take(pc.sort_indices(table, [("row_id", "ascending")]))
+    return table.take(pc.sort_indices(table, [(key, "ascending")]))

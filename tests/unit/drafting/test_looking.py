@@ -103,14 +103,30 @@ def test_the_first_night_of_such_a_draft_is_accepted(few, tmp_path):
     assert told.accepted, told.reason
 
 
-def test_series_of_a_step_a_row_are_looked_at_whole(tmp_path, monkeypatch):
-    steps = pd.DataFrame({"id": np.repeat(np.arange(100), 20), "step": np.tile(np.arange(20), 100)})
-    steps["x"] = np.sin(steps["step"] * (1 + steps["id"] % 2))
-    steps["label"] = (steps["id"] % 2).map({0: "slow", 1: "fast"})
-    steps.to_parquet(tmp_path / "steps.parquet")
-    options = Options(tmp_path / "steps.parquet", Given(label="label", sequence=True))
-    before = initialise(options)
-    monkeypatch.setattr(looking, "MOST_ROWS", 400)
-    monkeypatch.setattr(looking, "LEAST_ROWS", 100)
-    assert initialise(options).yaml_text == before.yaml_text
-    assert before.profile.rows == 100
+def steps(path, series):
+    """Series of 20 steps, a row a step, in no order, with their labels."""
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"id": np.repeat(np.arange(series), 20)})
+    frame["step"] = np.tile(np.arange(20), series)
+    frame["x"] = np.sin(frame["step"] * (1 + frame["id"] % 2)) + random.normal(0, 0.1, len(frame))
+    frame["label"] = (frame["id"] % 2).map({0: "slow", 1: "fast"})
+    frame.sample(frac=1, random_state=2).to_parquet(path, row_group_size=3_000)
+    return Options(path, Given(label="label", sequence=True))
+
+
+def test_of_series_of_a_step_a_row_some_are_looked_at_with_all_their_steps(few, tmp_path):
+    draft = initialise(steps(tmp_path / "steps.parquet", 1_000))
+    assert 100 <= draft.looked_at < 500
+    assert draft.profile.rows == 1_000
+    assert dict.fromkeys(draft.profile.lengths.values()) == {20: None}
+    assert {name: rows for name, rows, _ in draft.profile.classes} == {"slow": 500, "fast": 500}
+
+
+def test_where_few_inputs_differ_more_of_them_are_looked_at(few, tmp_path):
+    texts = [f"the same {number % 3}" for number in range(4_000)]
+    frame = pd.DataFrame({"text": texts, "label": [text[-1] for text in texts]})
+    frame.to_parquet(tmp_path / "same.parquet", row_group_size=500)
+    draft = initialise(Options(tmp_path / "same.parquet", Given(label="label")))
+    assert draft.profile.rows == 4_000
+    assert len(draft.profile.classes) == 3
+    assert draft.profile.duplicates > 3_000
