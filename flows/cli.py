@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,8 @@ from infra import collecting
 if TYPE_CHECKING:
     from tasks.config import Pipeline
     from tasks.references import Night
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="nocturne",
@@ -175,7 +178,7 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
     from infra.storage import open_storage
     from infra.temporary_prefect import LOG, temporary_prefect
 
-    settings, date = Settings(), day.date() if day else None
+    settings, date, began = Settings(), day.date() if day else None, datetime.now(UTC)
     finished = None if force else missed.finished(pipeline, date, open_storage(settings))
     if finished is not None:
         return finished
@@ -184,6 +187,7 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
 
         reached()  # before anything is computed
     until_prefect_answers = temporary_prefect(settings)
+    import httpx
     from prefect.exceptions import PrefectHTTPStatusError  # meanwhile: importing it takes long
 
     from flows import retraining
@@ -196,6 +200,12 @@ def _run_night(pipeline: Pipeline, day: datetime | None, *, force: bool) -> Nigh
             return retraining.retrain(pipeline, date, force=force)
     except retraining.NightFailed as failure:
         return failure.night
+    except httpx.TransportError:
+        night = missed.finished(pipeline, date, open_storage(settings), since=began)
+        if night is None:
+            raise
+        logger.warning("Prefect went away: the night is over, and its page does not show how")
+        return night
     except PrefectHTTPStatusError as error:
         raise RuntimeError(
             f"Prefect's server answered {error.response.status_code}: its log says why (a full "

@@ -24,13 +24,16 @@ def logical_day(scheduled: datetime, schedule: Schedule) -> date:
     return local_day(scheduled, schedule.timezone)
 
 
-def finished(pipeline: Pipeline, day: date | None, storage: Storage) -> Night | None:
+def finished(
+    pipeline: Pipeline, day: date | None, storage: Storage, *, since: datetime | None = None
+) -> Night | None:
     """The record of a night that is over, before Prefect is imported, which takes seconds.
 
     Args:
         pipeline: Its name and schedule.
         day: The logical date; None: today's.
         storage: Holds records and leases.
+        since: Only a night that ended after this moment.
 
     Returns:
         None where the night is to run, or where one that died is to be found by the flow first.
@@ -38,7 +41,10 @@ def finished(pipeline: Pipeline, day: date | None, storage: Storage) -> Night | 
     if lease.dead(pipeline.name, storage, time.time()):
         return None
     today = logical_day(datetime.now(UTC), pipeline.schedule)
-    return nights.finished(pipeline.name, day or today, storage)
+    found = nights.finished(pipeline.name, day or today, storage)
+    if found and since and datetime.fromisoformat(found.finished_at) < since.replace(microsecond=0):
+        return None
+    return found
 
 
 def local_day(moment: datetime, timezone: str) -> date:

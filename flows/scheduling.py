@@ -9,14 +9,16 @@ import asyncio
 import logging
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.schedules import Cron
@@ -31,21 +33,57 @@ from tasks.config import Pipeline
 
 logger = logging.getLogger(__name__)
 
+Question = Callable[..., Coroutine[Any, Any, None]]
+
 
 class Served(Runner):
-    """Prefect's runner, but for two things.
+    """Prefect's runner, but for three things.
 
-    Its answer to SIGTERM is a coroutine that nobody awaits. And the folder of all its runners lies
-    in the machine's temporary one and is closed to any user but the first.
+    Its answer to SIGTERM is a coroutine that nobody awaits. The folder of all its runners lies
+    in the machine's temporary one and is closed to any user but the first. And after three
+    questions that the server did not answer it ends, and ends the nights that it runs.
     """
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self._tmp_dir = Path(tempfile.mkdtemp(prefix="nocturne-runner-"))
 
+    async def __aenter__(self) -> Served:
+        """Ready to start, with questions that are asked again for as long as it takes."""
+        await super().__aenter__()
+        poller = self._scheduled_run_poller
+        poller._get_and_submit_flow_runs = _patient(poller._get_and_submit_flow_runs)  # type: ignore[method-assign]
+        return self
+
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
         """End the loop; leaving it ends runs and pauses schedules."""
         sys.exit(0)
+
+
+def _patient(ask: Question) -> Question:
+    """A question to Prefect that a server which is away leaves open; said once an absence."""
+    silent = False
+
+    async def asked() -> None:
+        nonlocal silent
+        try:
+            await ask()
+        except (httpx.TransportError, PrefectHTTPStatusError) as error:
+            if isinstance(error, PrefectHTTPStatusError) and not error.response.is_server_error:
+                raise
+            if not silent:
+                logger.warning("Prefect does not answer (%s): it is asked again", _said(error))
+            silent = True
+            return
+        if silent:
+            logger.warning("Prefect answers again")
+        silent = False
+
+    return asked
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0]
 
 
 def serve(*pipelines: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""Nights of a pool's worker, when Prefect's server is killed, or the worker, or all come late.
+"""Nights on a schedule, when Prefect's server is killed, or the worker, or all come late.
 
 In Prefect a run that holds a slot of a concurrency limit asks for it anew every 225 seconds, and is
 ended by it when the server does not know the slot any more.
@@ -18,7 +18,7 @@ from tests.command_line import home_in
 from tests.faults.nights import TINY
 from tests.integration.test_work_pools import ask, write
 from tests.prefect_database import with_empty_database
-from tests.servers import free_port, running
+from tests.servers import free_port, running, stop
 
 ASKED_ANEW_SECONDS = 225
 ENDLESS = {"epochs": 100_000, "patience": 100_000, "min_updates": 0, "batch_size": 32}
@@ -140,3 +140,50 @@ def test_of_two_late_nights_that_begin_at_once_the_last_one_runs_and_covers_the_
     told = {night["logical_date"]: night["outcome"] for night in found}
     yesterday, last = (moment.date().isoformat() for moment in due)
     assert told == {yesterday: "skipped", last: "promoted"}
+
+
+@pytest.mark.slow
+def test_a_schedule_asks_a_server_that_is_away_until_it_is_back(team):
+    """Prefect's own runner ends after three questions, and with it what it runs."""
+    home, port = team
+    asks = {"PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    eager = type(home)(home.path, home.variables | asks)
+    write(home, {**TINY, "name": "small", "candidates": TINY["candidates"][1:]})
+    log = home.path / "schedule.log"
+    with ExitStack() as first:
+        killed = first.enter_context(server(home, port))
+        schedule = eager.started("schedule", "all", log=log)
+        first.callback(stop, schedule)
+        until(home, lambda: ask(home, "deployments/filter", {}))
+        time.sleep(5)
+        os.killpg(killed.pid, 9)
+        killed.wait()
+        until(home, lambda: "Prefect does not answer" in log.read_text())
+        time.sleep(15)
+        assert schedule.poll() is None, log.read_text()
+        with server(home, port):
+            until(home, lambda: "Prefect answers again" in log.read_text())
+            run = night_asked(home, "2026-03-01")
+            until(home, lambda: state_of(home, run)["type"] == "COMPLETED")
+            stop(schedule)
+    assert log.read_text().count("Prefect does not answer") == 1
+
+
+@pytest.mark.slow
+def test_a_night_whose_server_does_not_come_back_ends_as_its_record_says(team):
+    home, port = team
+    impatient = type(home)(home.path, home.variables | {"PREFECT_CLIENT_MAX_RETRIES": "0"})
+    training = {**ENDLESS, "epochs": 40, "patience": 40}
+    candidates = [TINY["candidates"][1] | {"training": training}]
+    write(home, {**TINY, "name": "small", "candidates": candidates})
+    log = home.path / "night.log"
+    with server(home, port) as killed:
+        night = impatient.started("retrain", "all/small.yaml", "--date", "2026-03-01", log=log)
+        work = home.path / ".nocturne" / "work" / "small"
+        until(home, (work / "candidates" / "words" / "resume" / "model.npz").exists)
+        os.killpg(killed.pid, 9)
+        killed.wait()
+        assert night.wait(600) == 0, log.read_text()
+    assert "Prefect went away: the night is over" in log.read_text()
+    found = home.nocturne("status", "all/small.yaml", "--json").json["nights"]
+    assert [one["outcome"] for one in found] == ["promoted"]
