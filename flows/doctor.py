@@ -138,10 +138,10 @@ def _store(storage: Storage) -> Iterator[Finding]:
 def _nights(pipeline: Pipeline, settings: Settings, storage: Storage) -> Iterator[Finding]:
     """A dead night, a failed one, an old champion."""
     from flows.reaping import reap
-    from tasks import lease, nights
+    from tasks import leases, nights
 
     name, again = pipeline.name, "nocturne retrain CONF --date"
-    for held in lease.dead(name, storage, time.time()):
+    for held in leases.dead(name, storage, time.time()):
         said = f"{held.what} died (pid {held.pid} on {held.host})"
         if held.doing == "night":
             yield Finding("lease", "broken", said, f"{again} {held.logical_date}")

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from infra.storage import Storage
-from tasks import lease, nights
+from tasks import leases, nights
 from tasks.config import Pipeline, Schedule
 from tasks.references import Night
 
@@ -38,7 +38,7 @@ def finished(
     Returns:
         None where the night is to run, or where one that died is to be found by the flow first.
     """
-    if lease.dead(pipeline.name, storage, time.time()):
+    if leases.dead(pipeline.name, storage, time.time()):
         return None
     today = logical_day(datetime.now(UTC), pipeline.schedule)
     found = nights.finished(pipeline.name, day or today, storage)

@@ -12,8 +12,8 @@ from infra.storage import Storage
 from model_registry.errors import RegistryError
 from model_registry.runs import Runs
 from model_registry.spool import SpooledRuns
-from tasks import lease
-from tasks.lease import Held
+from tasks import leases
+from tasks.leases import Held
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ def reap(
         One sentence a dead night.
     """
     now = time.time()
-    last = lease.latest(pipeline, storage)
-    dead = lease.dead(pipeline, storage, now)
-    living = last is not None and lease.alive(last, now)
+    last = leases.latest(pipeline, storage)
+    dead = leases.dead(pipeline, storage, now)
+    living = last is not None and leases.alive(last, now)
     if own is None and (living or not dead):
         if not living:
             _crash_strays(pipeline, settings)
@@ -58,7 +58,7 @@ def reap(
     if own is not None or settings.prefect_url:
         _crash_flow_runs(pipeline, dead, own)
     for held in dead:
-        lease.bury(held, storage)
+        leases.bury(held, storage)
     return said
 
 

@@ -14,7 +14,7 @@ from model_registry.planning import named
 from model_registry.probation import on_probation
 from model_registry.protocol import Promotions
 from model_registry.state import State
-from tasks import lease, nights, probations
+from tasks import leases, nights, probations
 from tasks.config import Pipeline
 from tasks.promotions import open_promotions, request_of
 
@@ -106,10 +106,10 @@ def _unfinished(state: State) -> str | None:
 
 def _undecided(pipeline: Pipeline, promotions: Promotions, storage: Storage) -> str | None:
     """The version that the last night registered before it died, if it never decided about it."""
-    last = lease.latest(pipeline.name, storage)
-    if last is None or last.registered is None or last.ended not in lease.UNHEARD:
+    last = leases.latest(pipeline.name, storage)
+    if last is None or last.registered is None or last.ended not in leases.UNHEARD:
         return None
-    day, alive = date.fromisoformat(last.logical_date), lease.alive(last, time.time())
+    day, alive = date.fromisoformat(last.logical_date), leases.alive(last, time.time())
     if alive or promotions.answer(request_of(day)) is not None:
         return None
     return (

@@ -14,31 +14,36 @@ that its heir has `silent` processes fenced off from.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-from pydantic import Field
 
 from infra.failpoints import failpoint
-from infra.storage import AlreadyExists, NotFound, Storage, StorageError
-from tasks.references import Reference
+from infra.storage import AlreadyExists, Storage, StorageError
+from tasks.leases import (
+    UNHEARD,
+    Held,
+    alive,
+    is_here,
+    key_of,
+    latest,
+    name_of_batch,
+    recent,
+    space,
+    write,
+)
 
 logger = logging.getLogger(__name__)
 
 BEATS = 5  # in the seconds that a lease lasts
-LOOKED_BACK = 20
-DIED = "died"  # what others wrote of it
-UNHEARD = (None, DIED)
 RETENTION_SECONDS = 600  # that a night waits for `nocturne gc`
 
 
@@ -59,41 +64,6 @@ class LeaseLost(RuntimeError):
     """Another process took this night over, because this one gave no sign of life."""
 
 
-class Held(Reference):
-    """A lease as it lies in the store."""
-
-    pipeline: str
-    number: int
-    logical_date: str
-    pid: int
-    host: str
-    space: str = Field(description="Process ids mean something within it only.")
-    process_started: float = Field(description="Tells the process from a later one of its id.")
-    started: float = Field(description="Seconds since 1970.")
-    beat: float = Field(description="Last sign of life, seconds since 1970.")
-    lasts: float = Field(150.0, description="Seconds after the last beat until it is dead.")
-    run_id: str | None = Field(None, description="MLflow run of the night.")
-    flow_run_id: str | None = Field(None, description="Prefect's.")
-    registered: str | None = Field(None, description="Version of the night, once there is one.")
-    ended: str | None = Field(None, description="How; None while it runs, and when it died.")
-    doing: Literal["night", "retention"] = Field("night", description="What it is held for.")
-    target: str | None = Field(None, description="Of the batch that it is held for instead.")
-
-    @property
-    def what(self) -> str:
-        """What it is held for, in words."""
-        if self.target is not None:
-            return f"the batch to {self.target}"
-        return f"night {self.logical_date}" if self.doing == "night" else "nocturne gc"
-
-    @property
-    def name(self) -> str:
-        """Of what is held: the pipeline, or one target of its batches."""
-        if self.target is None:
-            return self.pipeline
-        return f"{self.pipeline}.{hashlib.sha256(self.target.encode()).hexdigest()[:16]}"
-
-
 class Lease:
     """The lease of this process."""
 
@@ -111,7 +81,7 @@ class Lease:
             StorageError: the store does not say.
         """
         last = latest(self.held.name, self._storage)
-        if last is None or last.number != self.held.number or last.ended is not None:
+        if last is None or last.claim != self.held.claim or last.ended is not None:
             by = f"pid {last.pid} on {last.host}" if last else "nobody known"
             raise LeaseLost(
                 f"{self.held.what} of {self.held.pipeline!r} was given up for dead "
@@ -131,7 +101,7 @@ class Lease:
         with self._lock:
             self.check()
             self.held = self.held.model_copy(update={**facts, "beat": time.time()})
-            _write(self.held, self._storage)
+            write(self.held, self._storage)
 
     def beat(self) -> None:
         """Give signs of life until the lease ends or is lost."""
@@ -200,13 +170,24 @@ def holding_batch(
     Raises:
         StillRunning: another process writes there, and is alive.
     """
+    _await_end(name_of_batch(pipeline, target), storage, {"night": 0.0})
     held = _claimed(_mine(pipeline, day, lasts, target=target), storage)
     try:
         with _kept(Lease(held, storage)) as lease:
             yield lease
     finally:
-        for number in range(1, held.number + 1):  # a killed one left its own
-            storage.delete(_key(held.name, number))
+        _swept(held, storage)
+
+
+def _swept(mine: Held, storage: Storage) -> None:
+    """Delete the leases of a batch, those of killed ones too, unless another took it over."""
+    try:
+        last = latest(mine.name, storage)
+        if last is not None and last.claim == mine.claim:
+            for number in range(1, mine.number + 1):
+                storage.delete(key_of(mine.name, number))
+    except StorageError as error:
+        logger.warning("lease not deleted: %s", error)
 
 
 @contextmanager
@@ -222,18 +203,22 @@ def _kept(lease: Lease) -> Iterator[Lease]:
     lease.end("done")
 
 
-def _await_end(pipeline: str, storage: Storage, patience: dict[str, float]) -> None:
-    """Wait for who holds the pipeline, so many seconds as is worth it for what he does.
+def _await_end(name: str, storage: Storage, patience: Mapping[str, float]) -> None:
+    """Wait for who holds it, so many seconds as is worth it for what he does.
 
-    Deleting takes seconds or minutes, and no night should be lost to it.
+    Deleting takes seconds or minutes, and no night should be lost to it. Of a holder on another
+    machine nobody knows whether he lives until he gives a sign of it, or his lease is over.
     """
-    began = time.monotonic()
-    last = latest(pipeline, storage)
-    while last is not None and alive(last, time.time()):
-        if time.monotonic() - began > patience[last.doing]:
+    began, first = time.monotonic(), latest(name, storage)
+    last = first
+    while first is not None and last is not None and alive(last, time.time()):
+        known = is_here(last) or (last.claim, last.beat) != (first.claim, first.beat)
+        if known and time.monotonic() - began > patience[last.doing]:
             return
+        if last is first:
+            logger.info("waiting for %s (pid %d on %s)", last.what, last.pid, last.host)
         time.sleep(1)
-        last = latest(pipeline, storage)
+        last = latest(name, storage)
 
 
 def _mine(pipeline: str, day: date, lasts: float, **facts: Any) -> Held:
@@ -245,7 +230,7 @@ def _mine(pipeline: str, day: date, lasts: float, **facts: Any) -> Held:
         logical_date=day.isoformat(),
         pid=os.getpid(),
         host=socket.gethostname(),
-        space=_space(),
+        space=space(),
         process_started=psutil.Process().create_time(),
         started=now,
         beat=now,
@@ -260,69 +245,7 @@ def _claimed(mine: Held, storage: Storage) -> Held:
         raise StillRunning(last, mine.started)
     mine = mine.model_copy(update={"number": last.number + 1 if last else 1})
     try:
-        _write(mine, storage, if_absent=True)
+        write(mine, storage, if_absent=True)
     except AlreadyExists:
         raise StillRunning(latest(mine.name, storage) or mine, mine.started) from None
     return mine
-
-
-def latest(name: str, storage: Storage) -> Held | None:
-    """The lease with the highest number of a pipeline, or of what else has a name."""
-    found = recent(name, storage, limit=1)
-    return found[0] if found else None
-
-
-def recent(name: str, storage: Storage, limit: int = LOOKED_BACK) -> list[Held]:
-    """The last leases, newest first."""
-    found = []
-    for key in sorted(storage.keys(f"leases/{name}/"), reverse=True)[:limit]:
-        with suppress(NotFound):  # a batch has ended meanwhile
-            found.append(Held.model_validate_json(storage.get(key)))
-    return found
-
-
-def alive(held: Held, now: float) -> bool:
-    """Whether the process of a lease still works on its night.
-
-    Args:
-        held: The lease.
-        now: Seconds since 1970.
-    """
-    if held.ended is not None or now - held.beat > held.lasts:
-        return False
-    if (held.host, held.space) != (socket.gethostname(), _space()):
-        return True
-    try:
-        return bool(abs(psutil.Process(held.pid).create_time() - held.process_started) < 1)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def dead(pipeline: str, storage: Storage, now: float) -> list[Held]:
-    """Leases of nights that ended without saying so, newest first."""
-    found = recent(pipeline, storage)
-    return [each for each in found if each.ended is None and not alive(each, now)]
-
-
-def bury(held: Held, storage: Storage) -> None:
-    """Write into the lease of a dead night that it was found."""
-    _write(held.model_copy(update={"ended": DIED}), storage)
-
-
-def _write(held: Held, storage: Storage, *, if_absent: bool = False) -> None:
-    usual = {"doing"} if held.doing == "night" else set()  # an earlier version does not know it
-    usual |= {name for name in ("registered", "target") if getattr(held, name) is None}
-    data = held.model_dump_json(indent=1, exclude=usual).encode()
-    storage.put(_key(held.name, held.number), data, if_absent=if_absent)
-
-
-def _key(name: str, number: int) -> str:
-    return f"leases/{name}/{number:08d}.json"
-
-
-def _space() -> str:
-    """The process id namespace; containers may share a host name."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""

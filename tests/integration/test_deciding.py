@@ -15,7 +15,8 @@ from model_registry.errors import RegistryError, RegistryUnreachable
 from model_registry.outcomes import PromotionRefused
 from tasks import shadow_findings
 from tasks.config import Pipeline
-from tasks.lease import bury, holding
+from tasks.lease import holding
+from tasks.leases import bury
 from tasks.promotions import open_promotions, seen_by
 from tasks.references import GateResult, Registered, Verdict
 from tests.faults.invariants import violations

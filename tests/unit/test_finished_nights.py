@@ -7,7 +7,7 @@ import pytest
 from flows.missed import finished
 from infra.settings import Settings
 from infra.storage import open_storage
-from tasks import lease, nights
+from tasks import leases, nights
 from tasks.config import Pipeline
 from tasks.lease import holding
 from tasks.references import Night
@@ -54,7 +54,7 @@ def test_a_dead_night_of_the_pipeline_is_found_by_the_flow_first(storage):
         mine = held.held
     assert finished(PIPELINE, DAY, storage) == night
     dead = mine.model_copy(update={"number": 7, "ended": None, "pid": 2**22 + 1})
-    lease._write(dead, storage)
+    leases.write(dead, storage)
     assert finished(PIPELINE, DAY, storage) is None
-    lease.bury(dead, storage)
+    leases.bury(dead, storage)
     assert finished(PIPELINE, DAY, storage) == night
