@@ -34,6 +34,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 failed · 2 bad usage or configuration · 3 refused by contract "
     "or gate. Where things run is set by NOCTURNE_* variables (see the README).",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -246,6 +247,7 @@ def _show_status(state: dict[str, Any]) -> None:
         {
             "pipeline": state["pipeline"],
             "champion": text,
+            "running": state["running"],
             "unfinished": state["unfinished"],
             "probation": state["probation"],
             "waiting": waiting and f"{waiting} for `nocturne approve` or `nocturne reject`",

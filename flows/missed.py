@@ -42,9 +42,8 @@ def finished(
         return None
     today = logical_day(datetime.now(UTC), pipeline.schedule)
     found = nights.finished(pipeline.name, day or today, storage)
-    if found and since and datetime.fromisoformat(found.finished_at) < since.replace(microsecond=0):
-        return None
-    return found
+    earliest = since.replace(microsecond=0).isoformat() if since else ""
+    return found if found and found.finished_at >= earliest else None
 
 
 def local_day(moment: datetime, timezone: str) -> date:

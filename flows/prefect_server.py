@@ -7,9 +7,11 @@ shows could ask the server of this machine to start something.
 from __future__ import annotations
 
 import argparse
+import os
 
 import uvicorn
 
+from infra.orchestration import QUIET
 from infra.platform.access import LOOPBACK, guarded
 from infra.settings import Settings
 
@@ -21,6 +23,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4200)
     given = parser.parse_args()
     names = Settings().up_allowed_hosts.split(",")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings

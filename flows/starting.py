@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from expectations.words import percent
 from flows.console import grid, out
 from tasks.config import ConfigError
 from tasks.datasets.drafting import Draft, Options, initialise
@@ -41,18 +42,17 @@ class Begun:
     def show(self) -> None:
         """What was seen and guessed, where it was written, and what to do next."""
         seen = self.draft.profile
-        rows = [(name, f"{count:,}", f"{share:.1%}") for name, count, share in seen.classes]
+        rows = [(name, f"{count:,}", percent(share)) for name, count, share in seen.classes]
         grid(f"{self.draft.name}: {seen.rows:,} rows", ("class", "rows", "share"), rows)
         lengths = ", ".join(f"{name} {value:,}" for name, value in seen.lengths.items())
         nulls = ", ".join(f"{name} {count:,}" for name, count in seen.nulls.items()) or "none"
         out.print(f"length in {seen.unit}: {lengths}; nulls: {nulls}", highlight=False)
-        some = self.draft.looked_at < seen.rows
-        about = "about " if some else ""
+        about = "about " if seen.estimated else ""
         counts = f"{about}{seen.duplicates:,}; conflicting labels: {about}{seen.conflicts:,}"
         out.print(f"duplicates: {counts}", highlight=False)
-        if some:
-            looked = f"closely looked at: {self.draft.looked_at:,} rows; the others are counted"
-            out.print(looked, highlight=False)
+        if seen.estimated:
+            few = f"{self.draft.looked_at:,} rows, a sample; the others are counted"
+            out.print(f"looked at closely, for lengths and duplicates: {few}", highlight=False)
         for guess in self.draft.guesses:
             word = "guessed" if guess.used else "seen"
             out.print(f"{word} {guess.part}: {guess.column} ({guess.reason})", markup=False)

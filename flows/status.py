@@ -38,6 +38,7 @@ def status_of(pipeline: Pipeline) -> dict[str, Any]:
         "metric": metric,
         "champion": _champion(promotions, state),
         "probation": _probation(pipeline, promotions, state, storage),
+        "running": _running(pipeline, storage),
         "unfinished": _unfinished(state) or _undecided(pipeline, promotions, storage),
         "waiting": sorted(state.proposals, key=int),
         "nights": [
@@ -91,6 +92,14 @@ def _probation(
         return None
     last = found[-1].reason if found else "no labels that neither learnt from have judged it yet"
     return f"v{champion.version}, {len(found)} of {nights_in_all} nights: {last}"
+
+
+def _running(pipeline: Pipeline, storage: Storage) -> str | None:
+    """Who holds the pipeline now, and since when."""
+    held, now = leases.latest(pipeline.name, storage), time.time()
+    if held is None or not leases.alive(held, now):
+        return None
+    return f"{held.what}, for {(now - held.started) / 60:.0f} min (pid {held.pid} on {held.host})"
 
 
 def _unfinished(state: State) -> str | None:

@@ -30,6 +30,11 @@ class Columns(Frozen):
     def _one_input(self) -> Columns:
         if (self.text is None) == (not self.sequence):
             raise ValueError("name exactly one input: `text: COLUMN` or `sequence: [COLUMNS]`")
+        if self.label in (*self.sequence, *self.wide, self.text):
+            raise ValueError(
+                f"`label` and the input are one column, {self.label!r}: a model would be told what "
+                "it is asked; name two"
+            )
         if self.step and not self.id:
             raise ValueError("`step` needs `id`: it says which steps form one series")
         if self.wide and (self.step or len(self.sequence) != 1):

@@ -24,6 +24,7 @@ from model_registry.state import Champion
 from model_registry.store import Registry
 from tasks import live_inputs, progress
 from tasks.config import Choice, Pipeline
+from tasks.datasets.errors import DataError
 from tasks.inference.fetching import fetched
 from tasks.lease import Lease, holding_batch
 from tasks.promotions import open_promotions, reconciled
@@ -151,7 +152,12 @@ class _Run:
         chunks = self.plan.source.chunks(at, job.record.chunk_rows)
         nothing = Chunk(no_rows(self.pipeline), (), at)
         with Ahead(chunks) as ahead:
-            first = list(itertools.islice(ahead, 1))  # to end before a model is loaded
+            try:
+                first = list(itertools.islice(ahead, 1))  # to end before a model is loaded
+            except DataError:
+                if self.plan.single and not done:
+                    shutil.rmtree(self.plan.job_folder)  # nothing of it is worth going on from
+                raise
             answers = self._answers(job, self._classifier(job))
             self.meter.began = time.perf_counter()
             chunks = itertools.chain(first, ahead)

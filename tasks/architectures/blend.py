@@ -20,6 +20,7 @@ def blend(
     embedding: int = 64,
     front: int = 64,
     stride: int = 1,
+    pairs: int = 32_768,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     l2: float = 0.0,
@@ -42,6 +43,8 @@ def blend(
         front: Channels of the convolutional front of numeric input; 0: none.
         stride: Steps that an LSTM, and all layers of a front but its first, read as one, their
             mean: for long sequences. What is solved for reads every step.
+        pairs: Ids that the linear model's pairs of neighbouring words share; text only. More for
+            many words, of which few pairs are then one by chance; each is a number a class.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Before the last layers.
         l2: Weight penalty on LSTM kernels and the last layers.
@@ -50,7 +53,7 @@ def blend(
         From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
 
     Raises:
-        ConfigError: too few LSTMs.
+        ConfigError: too few LSTMs, or ids for pairs.
     """
     least = 1 if spec.kind == "text" else 0
     if lstms < least:
@@ -69,7 +72,7 @@ def blend(
     ordered = {"units": units, "stride": stride, **shared}
     members = [bidirectional_lstm(spec, classes, **ordered) for _ in range(lstms)]
     if spec.kind == "text":
-        members.append(blocks.linear(spec, classes))
+        members.append(blocks.linear(spec, classes, pairs=pairs))
     else:
         members.append(averaged_embeddings(spec, classes, stride=stride, **shared))
         members.append(blocks.convolved_at_random(spec, classes))

@@ -99,7 +99,9 @@ def _initialise(options: Options) -> Draft:
         readers["labels"] = _reader(options.labels, written)
     table, every = thinned(tables(readers["reader"], None))
     if not table.num_rows:
-        raise ConfigError(f"{options.data}: 0 rows; a pipeline is drafted from some")
+        raise ConfigError(
+            f"{options.data}: 0 rows; name a file that has some, or see whether its export failed"
+        )
     labels = table_of(readers["labels"], None) if options.labels else None
     columns, guesses = guess_columns(table, labels, options.given)
     if options.unlabelled:
@@ -126,10 +128,11 @@ def _drafted(
 ) -> Draft:
     """The draft from the rows that were looked at, and what was counted over all."""
     as_of = _as_of(counted)
-    seen = counted.told(profile(frame, terms_of(bare, as_of)), len(frame))
+    looked = profile(frame, terms_of(bare, as_of))
+    seen = counted.told(looked, looked)
     _refuse_labels(seen, bare.columns)
     rows, _ = without_duplicates(frame)
-    taken = counted.told(profile(rows, terms_of(bare, as_of)), len(frame))
+    taken = counted.told(profile(rows, terms_of(bare, as_of)), looked)
     parts, notes = propose(bare, taken, rows, repeated=seen.duplicates / seen.rows)
     pipeline = _pipeline({**bare.model_dump(), **parts})
     lines = [

@@ -103,6 +103,11 @@ class _Guesser:
             )
         taken |= {id_, step} - {None}
         text = None if numeric else given.text or self._text(taken)
+        if text == label:
+            raise ConfigError(
+                f"--text and --label name one column, {label!r}: a model would be told what it is "
+                "asked; name two"
+            )
         sequence = (SERIES,) if wide else self._channels(step, taken) if numeric else ()
         time = given.time or (None if step else self._time({*taken, text}))
         self._suggest_split()
@@ -130,7 +135,8 @@ class _Guesser:
         few = brief(shown, most=20)[1:-1] or "none"
         if name is not None:
             hint = unknown("column", name, table.column_names)
-            raise ConfigError(f"--label: {hint} Columns of few values: {few}")
+            beside = "" if self.labels else "; in a second file of labels: --labels FILE"
+            raise ConfigError(f"--label: {hint}; columns of few values: {few}{beside}")
         named = [n for n in candidates if LABEL_NAME.match(n)] or list(candidates)
         if len(named) != 1:
             raise ConfigError(

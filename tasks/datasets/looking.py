@@ -53,22 +53,25 @@ class Counted:
             last = frame["time"].max()
             self.newest = last if self.newest is None else max(self.newest, last)
 
-    def told(self, seen: Profile, looked_at: int) -> Profile:
+    def told(self, seen: Profile, looked_at: Profile) -> Profile:
         """A profile of all rows, from one of those that were looked at.
 
         Args:
             seen: Of rows that were looked at, all or without duplicates.
-            looked_at: How many were, with duplicates.
+            looked_at: Of all that were.
         """
-        if looked_at == self.rows:
+        if looked_at.rows == self.rows:
             return seen
-        kept, times = seen.rows / max(looked_at, 1), self.rows / max(looked_at, 1)
-        sizes = {name: max(1, round(kept * rows)) for name, rows in self.labels.most_common()}
+        kept, times = (rows / max(looked_at.rows, 1) for rows in (seen.rows, self.rows))
+        whole = {name: rows for name, rows, _ in looked_at.classes}
+        share = {name: rows / whole[name] for name, rows, _ in seen.classes}
+        sizes = {name: round(share.get(name, 1.0) * n) for name, n in self.labels.most_common()}
         known = sum(sizes.values())
         return replace(
             seen,
             rows=round(kept * self.rows),
             classes=tuple((name, rows, rows / known) for name, rows in sizes.items()),
+            estimated=True,
             nulls={name: rows for name, rows in self.gaps.items() if rows},
             duplicates=round(times * seen.duplicates),
             conflicts=round(times * seen.conflicts),

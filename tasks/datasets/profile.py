@@ -22,6 +22,7 @@ class Profile:
         nulls: Column to rows without a value, where there are any.
         duplicates: Rows that repeat an earlier one with the same label.
         conflicts: Rows whose input bears another label elsewhere.
+        estimated: Whether duplicates and conflicts were counted on some of the rows only.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class Profile:
     nulls: dict[str, int]
     duplicates: int
     conflicts: int
+    estimated: bool = False
 
     @property
     def rarest(self) -> int:

@@ -21,6 +21,7 @@ BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows 
 UPDATES = {"text": 1_500, "numeric": 1_000}
 LONGEST = 1_024  # tokens of a text that are read
 READ_WHOLE = {"text": 256, "numeric": 160}  # steps up to which an LSTM reads each of them
+MANY_WORDS, PAIRS = 1 << 19, 1 << 18  # words in all, from which pairs of them need so many ids
 READ = 128  # steps that it reads of longer ones, about
 START_HOUR = 2  # of the nights
 VECTORS = 100  # features of a word's vector
@@ -89,7 +90,8 @@ def _contract(
     look = ": look at them before raising it" if bad > MOST_BAD else ""
     notes["contract.quarantine_budget"] = f"At most {percent(bad)} of the data break a rule{look}."
     notes["contract.duplicate_budget"] = f"{percent(repeated)} of the data are duplicates."
-    notes["contract.conflicting_labels"] = f"{counted(seen.conflicts, 'row')} of the data."
+    about = "About " if seen.estimated else ""
+    notes["contract.conflicting_labels"] = f"{about}{counted(seen.conflicts, 'row')} of the data."
     notes["contract.max_age_hours"] = "null: not asked; 48 suits a feed that grows daily."
     return {
         "suite": f"{bare.name}.suite.json",
@@ -219,22 +221,31 @@ def _stride(bare: Pipeline, longest: int) -> int:
 def _candidates(
     kind: str, seen: Profile, stride: int, notes: dict[str, str]
 ) -> list[dict[str, Any]]:
-    def reading(name: str) -> Any:
-        return {"name": name, "options": {"stride": stride}} if stride > 1 else name
+    options = {"stride": stride} if stride > 1 else {}
+    words = seen.rows * seen.lengths["p50"] if kind == "text" else 0
+    of_blend = options | ({"pairs": PAIRS} if words >= MANY_WORDS else {})
+
+    def reading(name: str, given: dict[str, int]) -> Any:
+        return {"name": name, "options": given} if given else name
 
     found: list[dict[str, Any]] = [
         {"name": "floor", "architecture": "averaged_embeddings"},
-        {"name": "blend", "architecture": reading("blend")},
-        {"name": "attention", "architecture": reading("lstm_attention")},
+        {"name": "blend", "architecture": reading("blend", of_blend)},
+        {"name": "attention", "architecture": reading("lstm_attention", options)},
     ]
     notes["candidates.0.name"] = "What every other candidate must beat."
+    why = []
     if stride > 1:
-        notes["candidates.1.architecture"] = (
+        why.append(
             f"Rows are long: LSTMs read the means of {stride} steps, which costs them a "
             f"{stride}th of the time; what is solved for reads every step."
         )
+    if words >= MANY_WORDS:
+        why.append(f"About {words:,} words in all: their pairs are told apart by more ids.")
+    if why:
+        notes["candidates.1.architecture"] = " ".join(why)
     if seen.skew >= SKEWED:
-        balanced = {"architecture": reading("blend"), "resampling": "class_weights"}
+        balanced = {"architecture": reading("blend", of_blend), "resampling": "class_weights"}
         found[2] = {"name": "blend-weighted", **balanced}
         notes["candidates.2.resampling"] = (
             f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "

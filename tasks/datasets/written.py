@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tasks.datasets.errors import DataError
 from tasks.datasets.guessing import Guess
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -24,6 +25,9 @@ def looked_at(path: Path, usual: str) -> tuple[dict[str, Any], list[Guess]]:
     Args:
         path: Of the file.
         usual: Delimiter that the file's ending stands for.
+
+    Raises:
+        DataError: a first line that is none of a CSV file.
     """
     options, guesses = {} if usual == "," else {"delimiter": usual}, []
 
@@ -41,7 +45,11 @@ def looked_at(path: Path, usual: str) -> tuple[dict[str, Any], list[Guess]]:
     if delimiter != usual:
         why = f"the first line holds more of it than of any other, {bare.count(delimiter)}"
         guess("delimiter", delimiter, DELIMITERS[delimiter], why)
-    if _is_row(next(csv.reader([first], delimiter=delimiter), [])):
+    try:
+        names = next(csv.reader([first], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"{path}: is no CSV file: {error}; name a file of rows of text") from None
+    if _is_row(names):
         why = "the first line looks like a row; the columns are called f0, f1 and so on"
         guess("header", False, "none", why)  # noqa: FBT003
     return options, guesses

@@ -1,11 +1,15 @@
 """The command line without a night: help, bad usage, bad configuration, exit codes."""
 
+import os
 from dataclasses import dataclass, field
+from datetime import date
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
+from infra.local import LocalStorage
+from tasks.lease import holding
 from tests.command_line import SMALL_PIPELINE, home_in, night_home_in
 
 
@@ -218,7 +222,12 @@ def test_the_version_is_that_of_the_package(home):
 
 
 def test_status_of_a_pipeline_that_never_ran_is_an_answer(home):
-    answer = home.nocturne("status", home.write(SMALL_PIPELINE), "--json")
-    assert answer.code == 0
+    conf = home.write(SMALL_PIPELINE)
+    store = LocalStorage(home.path / ".nocturne" / "store")
+    with holding(SMALL_PIPELINE["name"], date(2026, 3, 1), store):
+        running, answer = home.one_after_another(("status", conf), ("status", conf, "--json"))
+    assert (running.code, answer.code) == (0, 0)
+    assert f"running: night 2026-03-01, for 0 min (pid {os.getpid()} on" in running.out
     assert answer.json["champion"] is None
     assert answer.json["nights"] == []
+    assert home.nocturne("status", conf, "--json").json["running"] is None

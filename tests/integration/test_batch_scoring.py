@@ -139,6 +139,7 @@ def test_a_file_without_the_input_is_refused_before_a_model_is_loaded(home, tmp_
     path.write_text("ticket_id,words\na,b\n")
     with pytest.raises(DataError, match=r"rows\.csv: has no column 'body'.*ticket_id, words"):
         score_batch.fn(pipeline(), str(path), str(tmp_path / "out.csv"), DAY)
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
 
 
 def _half_done(folder):

@@ -1,6 +1,6 @@
 """A night that is over is answered from its record; a dead one of the pipeline is found first."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -41,6 +41,17 @@ def test_the_record_of_a_night_that_is_over_is_the_answer(storage, outcome):
     night = recorded(storage, outcome)
     assert finished(PIPELINE, DAY, storage) == night
     assert finished(PIPELINE, DAY.replace(day=2), storage) is None
+
+
+def test_only_what_ended_since_a_moment_counts_where_that_is_asked(storage):
+    moment = datetime(2026, 3, 2, 4, 5, 6, 789, tzinfo=UTC)
+    night = Night(
+        pipeline="toy", logical_date="2026-03-01", outcome="kept", reason="so it was",
+        finished_at=moment.isoformat(timespec="seconds"),
+    )  # fmt: skip
+    nights.save(night, storage, lease=1)
+    assert finished(PIPELINE, DAY, storage, since=moment) == night
+    assert finished(PIPELINE, DAY, storage, since=moment + timedelta(seconds=1)) is None
 
 
 def test_a_night_that_failed_is_run_again(storage):

@@ -78,6 +78,11 @@ MISFITS = {
         {"columns": {"label": 7, "text": "text"}},
         "columns.label: expected text, got 7; change it",
     ),
+    "a label that is the input": (
+        {"columns": {"label": "text", "text": "text"}},
+        "columns: `label` and the input are one column, 'text': a model would be told what it is "
+        "asked; name two",
+    ),
     "a missing key": (
         {"columns": {"text": "text"}},
         "columns.label: is required and missing; add it",

@@ -208,6 +208,18 @@ def test_long_texts_are_read_in_fewer_steps(words, longest, stride, tmp_path):
     assert blend.architecture.options.get("stride", 1) == stride
 
 
+def test_where_words_are_many_their_pairs_are_told_apart_by_more_ids(tmp_path, monkeypatch):
+    options = Options(_csv(tmp_path), Given(label="team"))
+    few = yaml.safe_load(initialise(options).yaml_text)["candidates"]
+    assert few[1]["architecture"] == "blend"
+    monkeypatch.setattr(proposals, "MANY_WORDS", 300)
+    draft = initialise(options)
+    many = yaml.safe_load(draft.yaml_text)["candidates"]
+    assert many[1]["architecture"] == {"name": "blend", "options": {"pairs": 262_144}}
+    assert "words in all: their pairs are told apart" in draft.yaml_text.replace("\n  # ", " ")
+    assert [one["architecture"] for one in many[2:]] == [one["architecture"] for one in few[2:]]
+
+
 def test_rare_classes_get_larger_validation_and_test_shares(tmp_path):
     rare = np.array(["login"] * 276 + ["billing"] * 24)
     draft = initialise(Options(_csv(tmp_path, team=rare), Given(label="team")))
@@ -276,10 +288,12 @@ def test_what_cannot_be_learnt_from_is_refused(content, given, says, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("none.csv", "no such file"), ("rows.xlsx", "must end in one of"), ("empty.csv", "empty")],
+    [("none.csv", "no such file"), ("rows.xlsx", "must end in one of"), ("empty.csv", "empty"),
+     ("bytes.csv", "is no CSV file")],
 )  # fmt: skip
 def test_files_that_cannot_be_read_are_configuration_errors(name, says, tmp_path):
     (tmp_path / "empty.csv").touch()
+    (tmp_path / "bytes.csv").write_bytes(b"a\rb,\x00c\n1,2\n")
     with pytest.raises(ConfigError, match=says):
         initialise(Options(tmp_path / name, Given(label="team")))
 

@@ -130,7 +130,7 @@ def test_a_label_named_like_one_is_guessed():
 @pytest.mark.parametrize(
     ("table", "given", "says"),
     [
-        (TABLE, {"label": "tem"}, "did you mean 'team'? Columns of few values: team (2 values)"),
+        (TABLE, {"label": "tem"}, "did you mean 'team'?; columns of few values: team (2 values)"),
         (TABLE, {}, "say which column holds the class"),
         (TABLE, {"label": "team", "text": "bdy"}, "--text: unknown column 'bdy'; did you mean"),
         (TABLE, {"label": "team", "text": "body", "sequence": True}, "leave one out"),
@@ -146,6 +146,7 @@ def test_a_label_named_like_one_is_guessed():
             "Columns of few values: none; [data] hold objects, and only columns are read",
         ),
         (BARE, {"label": "kind", "sequence": True}, "no column holds numbers"),
+        (TABLE, {"label": "team", "text": "team"}, "--text and --label name one column, 'team'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_guessed_says_what_to_name(table, given, says):
