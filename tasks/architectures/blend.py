@@ -20,7 +20,6 @@ def blend(
     embedding: int = 64,
     front: int = 64,
     stride: int = 1,
-    pairs: int = 32_768,
     input_dropout: float = 0.3,
     dropout: float = 0.4,
     l2: float = 0.0,
@@ -43,8 +42,6 @@ def blend(
         front: Channels of the convolutional front of numeric input; 0: none.
         stride: Steps that an LSTM, and all layers of a front but its first, read as one, their
             mean: for long sequences. What is solved for reads every step.
-        pairs: Ids that the linear model's pairs of neighbouring words share; text only. More for
-            many words, of which few pairs are then one by chance; each is a number a class.
         input_dropout: Share of embedding or front channels dropped over the whole row.
         dropout: Before the last layers.
         l2: Weight penalty on LSTM kernels and the last layers.
@@ -53,7 +50,7 @@ def blend(
         From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
 
     Raises:
-        ConfigError: too few LSTMs, or ids for pairs.
+        ConfigError: too few LSTMs.
     """
     least = 1 if spec.kind == "text" else 0
     if lstms < least:
@@ -72,7 +69,7 @@ def blend(
     ordered = {"units": units, "stride": stride, **shared}
     members = [bidirectional_lstm(spec, classes, **ordered) for _ in range(lstms)]
     if spec.kind == "text":
-        members.append(blocks.linear(spec, classes, pairs=pairs))
+        members.append(blocks.linear(spec, classes))
     else:
         members.append(averaged_embeddings(spec, classes, stride=stride, **shared))
         members.append(blocks.convolved_at_random(spec, classes))

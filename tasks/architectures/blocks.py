@@ -18,7 +18,7 @@ from tasks.ragged import InputSpec
 
 Tensor = Any
 KERNELS = (7, 5, 3)
-PAIRS, LEAST_PAIRS = 1 << 15, 1 << 8  # ids that pairs of neighbouring words share
+PAIRS = 1 << 15
 DILATIONS, LEVELS = (1, 2, 4, 8), 8  # of random convolutions, and of what they answer
 TAPS, HEAVY = 9, 3  # steps that such a kernel weighs, and those of them that it weighs most
 HASHED = 10_000  # ids of what training adds to vectors learnt before
@@ -213,23 +213,18 @@ def classifier(
     return keras.Model(sequence.inputs, head(vector), name=name)
 
 
-def linear(spec: InputSpec, classes: int, *, pairs: int = PAIRS) -> keras.Model:
+def linear(spec: InputSpec, classes: int) -> keras.Model:
     """A linear model of tokens, their pieces and pairs of neighbours; text only.
 
     Its weights are not learnt by gradient steps: `tasks.training.linear` solves for them and
     finds the layers by their names.
-
-    Raises:
-        ConfigError: too few ids for pairs.
     """
-    if pairs < LEAST_PAIRS:
-        raise ConfigError(f"option 'pairs': must be at least {LEAST_PAIRS:,}, got {pairs}")
     inputs = keras.Input((None,) if spec.width == 1 else (None, spec.width), dtype="int32")
     table = {"embeddings_initializer": "zeros", "trainable": False}
-    neighbours = own.Pairs(pairs, name="pairs")(inputs)
+    pairs = own.Pairs(PAIRS, name="pairs")(inputs)
     scores = TermScores(name="scores")(
         keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(inputs),
-        keras.layers.Embedding(pairs, classes + 1, name="terms_of_pairs", **table)(neighbours),
+        keras.layers.Embedding(PAIRS, classes + 1, name="terms_of_pairs", **table)(pairs),
     )
     return keras.Model(inputs, keras.layers.Activation("softmax")(scores))
 

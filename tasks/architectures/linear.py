@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def linear(spec: InputSpec, classes: int, *, pairs: int = 32_768) -> keras.Model:
+def linear(spec: InputSpec, classes: int) -> keras.Model:
     """Linear in a text's terms, or in what random convolutions find in a series.
 
     The member of a `blend` that ignores order and is solved for (`tasks.training.linear`,
@@ -20,13 +20,10 @@ def linear(spec: InputSpec, classes: int, *, pairs: int = 32_768) -> keras.Model
     Args:
         spec: What the model is fed.
         classes: Number of classes.
-        pairs: Ids that pairs of neighbouring words share; text only.
 
     Returns:
         From `(batch, time)` or `(batch, time, channels)` to `(batch, classes)`.
     """
     from tasks.architectures import blocks
 
-    if spec.kind == "text":
-        return blocks.linear(spec, classes, pairs=pairs)
-    return blocks.convolved_at_random(spec, classes)
+    return (blocks.linear if spec.kind == "text" else blocks.convolved_at_random)(spec, classes)

@@ -21,7 +21,6 @@ BATCHES = ((1_000, 32), (12_000, 64), (math.inf, 128))  # most train rows, rows 
 UPDATES = {"text": 1_500, "numeric": 1_000}
 LONGEST = 1_024  # tokens of a text that are read
 READ_WHOLE = {"text": 256, "numeric": 160}  # steps up to which an LSTM reads each of them
-MANY_WORDS, PAIRS = 1 << 19, 1 << 18  # words in all, from which pairs of them need so many ids
 READ = 128  # steps that it reads of longer ones, about
 START_HOUR = 2  # of the nights
 VECTORS = 100  # features of a word's vector
@@ -221,31 +220,22 @@ def _stride(bare: Pipeline, longest: int) -> int:
 def _candidates(
     kind: str, seen: Profile, stride: int, notes: dict[str, str]
 ) -> list[dict[str, Any]]:
-    options = {"stride": stride} if stride > 1 else {}
-    words = seen.rows * seen.lengths["p50"] if kind == "text" else 0
-    of_blend = options | ({"pairs": PAIRS} if words >= MANY_WORDS else {})
-
-    def reading(name: str, given: dict[str, int]) -> Any:
-        return {"name": name, "options": given} if given else name
+    def reading(name: str) -> Any:
+        return {"name": name, "options": {"stride": stride}} if stride > 1 else name
 
     found: list[dict[str, Any]] = [
         {"name": "floor", "architecture": "averaged_embeddings"},
-        {"name": "blend", "architecture": reading("blend", of_blend)},
-        {"name": "attention", "architecture": reading("lstm_attention", options)},
+        {"name": "blend", "architecture": reading("blend")},
+        {"name": "attention", "architecture": reading("lstm_attention")},
     ]
     notes["candidates.0.name"] = "What every other candidate must beat."
-    why = []
     if stride > 1:
-        why.append(
+        notes["candidates.1.architecture"] = (
             f"Rows are long: LSTMs read the means of {stride} steps, which costs them a "
             f"{stride}th of the time; what is solved for reads every step."
         )
-    if words >= MANY_WORDS:
-        why.append(f"About {words:,} words in all: their pairs are told apart by more ids.")
-    if why:
-        notes["candidates.1.architecture"] = " ".join(why)
     if seen.skew >= SKEWED:
-        balanced = {"architecture": reading("blend", of_blend), "resampling": "class_weights"}
+        balanced = {"architecture": reading("blend"), "resampling": "class_weights"}
         found[2] = {"name": "blend-weighted", **balanced}
         notes["candidates.2.resampling"] = (
             f"The largest class has {seen.skew:.0f} times the rows of the smallest; validation "

@@ -7,7 +7,6 @@ import pytest
 from tasks.architectures import ARCHITECTURES
 from tasks.config import Choice, ConfigError, resolve
 from tasks.ragged import InputSpec
-from tasks.training.vectors import layers_of
 
 each = pytest.mark.parametrize("builder", ARCHITECTURES.values(), ids=ARCHITECTURES)
 
@@ -37,12 +36,3 @@ def test_a_misspelt_architecture_or_option_is_answered_with_the_right_one():
 def test_a_blend_of_nothing_that_learns_is_refused(kind, lstms, least):
     with pytest.raises(ConfigError, match=f"'lstms' of blend: must be at least {least}, got"):
         ARCHITECTURES["blend"](InputSpec(kind, size=9), 3, lstms=lstms)
-
-
-@pytest.mark.parametrize("name", ["blend", "linear"])
-def test_pairs_share_as_many_ids_as_asked_for(name):
-    model = ARCHITECTURES[name](InputSpec("text", size=9), 3, pairs=1_024)
-    (table,) = (one for one in layers_of(model) if one.name == "terms_of_pairs")
-    assert table.input_dim == 1_024
-    with pytest.raises(ConfigError, match="option 'pairs': must be at least 256, got 1"):
-        ARCHITECTURES[name](InputSpec("text", size=9), 3, pairs=1)

@@ -208,18 +208,6 @@ def test_long_texts_are_read_in_fewer_steps(words, longest, stride, tmp_path):
     assert blend.architecture.options.get("stride", 1) == stride
 
 
-def test_where_words_are_many_their_pairs_are_told_apart_by_more_ids(tmp_path, monkeypatch):
-    options = Options(_csv(tmp_path), Given(label="team"))
-    few = yaml.safe_load(initialise(options).yaml_text)["candidates"]
-    assert few[1]["architecture"] == "blend"
-    monkeypatch.setattr(proposals, "MANY_WORDS", 300)
-    draft = initialise(options)
-    many = yaml.safe_load(draft.yaml_text)["candidates"]
-    assert many[1]["architecture"] == {"name": "blend", "options": {"pairs": 262_144}}
-    assert "words in all: their pairs are told apart" in draft.yaml_text.replace("\n  # ", " ")
-    assert [one["architecture"] for one in many[2:]] == [one["architecture"] for one in few[2:]]
-
-
 def test_rare_classes_get_larger_validation_and_test_shares(tmp_path):
     rare = np.array(["login"] * 276 + ["billing"] * 24)
     draft = initialise(Options(_csv(tmp_path, team=rare), Given(label="team")))
