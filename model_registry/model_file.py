@@ -41,7 +41,7 @@ OWN: dict[str, frozenset[str]] = {  # the same of this project's own layers
     ),
     "tasks.architectures.shares": frozenset({"SharesAbove"}),
     "tasks.architectures.strides": frozenset({"StepMeans", "WindowsPresent"}),
-    "tasks.architectures.terms": frozenset({"TermScores"}),
+    "tasks.architectures.terms": frozenset({"Counted", "TermScores"}),
 }
 ALLOWED: dict[str, frozenset[str]] = {  # module to the classes a configuration may name
     "keras": frozenset({"DTypePolicy"}),

@@ -11,7 +11,7 @@ from tasks.architectures import ids as renamed
 from tasks.architectures import layers as own
 from tasks.architectures import strides
 from tasks.architectures.shares import SharesAbove
-from tasks.architectures.terms import TermScores
+from tasks.architectures.terms import Counted, TermScores
 from tasks.config import ConfigError
 from tasks.misfits import unknown
 from tasks.ragged import InputSpec
@@ -221,10 +221,13 @@ def linear(spec: InputSpec, classes: int) -> keras.Model:
     """
     inputs = keras.Input((None,) if spec.width == 1 else (None, spec.width), dtype="int32")
     table = {"embeddings_initializer": "zeros", "trainable": False}
-    pairs = own.Pairs(PAIRS, name="pairs")(inputs)
+    terms, counts = Counted()(inputs)
+    pairs, counts_of_pairs = Counted()(own.Pairs(PAIRS, name="pairs")(inputs))
     scores = TermScores(name="scores")(
-        keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(inputs),
+        keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(terms),
         keras.layers.Embedding(PAIRS, classes + 1, name="terms_of_pairs", **table)(pairs),
+        counts,
+        counts_of_pairs,
     )
     return keras.Model(inputs, keras.layers.Activation("softmax")(scores))
 

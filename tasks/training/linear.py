@@ -2,12 +2,14 @@
 
 Terms are weighed by the logarithm of their rarity, as TF-IDF does, and rows by their length.
 Gradient steps of the Adam family move a rare term as far as a common one; a support vector machine,
-solved to its optimum, does not. Words with their pairs have one length, the pieces that words are
-spelt with another.
+solved to its optimum, does not. Words with their pairs, counted by the logarithm, have one length,
+the pieces that words are spelt with another, as long or shorter: where texts are long and their
+words tell enough, many pieces are many ways to be misled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
-from tasks.training.one_vs_rest import solved
+from tasks.training.one_vs_rest import Solved, solved
 from tasks.training.vectors import layers_of
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)  # inverse of the penalty; the validation rows choose
+SHARES = (1.0, 0.5, 0.25)  # of the words' length, that of pieces; they choose it after that
 ROWS_A_BATCH = 1_024
 
 
@@ -34,7 +37,8 @@ def solve(
         model: As a builder made it; its linear member has the layers `terms`, `pairs`,
             `terms_of_pairs` and `scores`.
         train: Rows to solve for.
-        validation: Rows that choose the strength of the penalty, by their log loss.
+        validation: Rows that choose the strength of the penalty and the length of pieces, by
+            their log loss.
         weights: Of each training row, `(rows,)`; None weighs all alike.
     """
     layers = {layer.name: layer for layer in layers_of(model)}
@@ -42,23 +46,33 @@ def solve(
         return
     sizes = [layers[name].input_dim for name in ("terms", "terms_of_pairs")]
     known = _counted(train.inputs, layers["pairs"], sizes)
+    told = _counted(validation.inputs, layers["pairs"], sizes)
     rarity = np.log((1 + len(train)) / (1 + sum(known).getnnz(axis=0))) + 1
-    told = _weighed(_counted(validation.inputs, layers["pairs"], sizes), rarity)
-    coefficients, bias = solved(
-        _weighed(known, rarity),
-        train.labels,
-        weights,
-        told,
-        validation.labels,
-        estimator=_machine,
-        strengths=STRENGTHS,
-        classes=layers["scores"].bias.shape[0],
-    )
-    table = np.concatenate([coefficients * rarity, rarity[None] ** 2]).T.astype(np.float32)
+
+    def at(share: float, strengths: Sequence[float]) -> Solved:
+        return solved(
+            _weighed(known, rarity, share),
+            train.labels,
+            weights,
+            _weighed(told, rarity, share),
+            validation.labels,
+            estimator=_machine,
+            strengths=strengths,
+            classes=layers["scores"].bias.shape[0],
+        )
+
+    chosen, *shorter = SHARES if known[1].nnz else (1.0,)
+    best = at(chosen, STRENGTHS)
+    for share in shorter:
+        other = at(share, (best.strength,))
+        if other.surprise < best.surprise:
+            best, chosen = other, share
+    scale = np.where(known[1].getnnz(axis=0) > 0, chosen, 1.0) * rarity
+    table = np.concatenate([best.coefficients * scale, rarity[None] ** 2]).T.astype(np.float32)
     table[[0, sizes[0]]] = 0.0
     layers["terms"].set_weights([table[: sizes[0]]])
     layers["terms_of_pairs"].set_weights([table[sizes[0] :]])
-    layers["scores"].set_weights([bias.astype(np.float32)])
+    layers["scores"].set_weights([best.bias.astype(np.float32)])
 
 
 def _machine(strength: float) -> Any:
@@ -68,9 +82,9 @@ def _machine(strength: float) -> Any:
 
 
 def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> list[Any]:
-    """How often each row has each term, `(rows, terms)` sparse: words with pairs, and pieces.
+    """What a term counts in each row, `(rows, terms)` sparse: words with pairs, and pieces.
 
-    The ids of pairs come last.
+    Words and pairs that come c times count 1 + log(c), pieces c. The ids of pairs come last.
     """
     from scipy import sparse
 
@@ -82,7 +96,9 @@ def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> list[Any]:
         words = np.concatenate([own, np.where(after > 0, after + sizes[0], 0)], axis=1)
         for part, terms in zip(parts, (words, pieces.reshape(len(batch), -1)), strict=True):
             part.append(_occurrences(terms, sum(sizes)))
-    return [sparse.vstack(part, "csr") for part in parts]
+    terms, pieces = (sparse.vstack(part, "csr") for part in parts)
+    terms.data = 1 + np.log(terms.data)
+    return [terms, pieces]
 
 
 def _occurrences(terms: NDArray[Any], ids: int) -> Any:
@@ -94,10 +110,11 @@ def _occurrences(terms: NDArray[Any], ids: int) -> Any:
     return sparse.csr_matrix((ones, (rows, terms[rows, places])), (len(terms), ids))
 
 
-def _weighed(counted: list[Any], rarity: NDArray[np.float64]) -> Any:
-    """Counts times rarity, words and pieces each over their length, as `TermScores` has it."""
+def _weighed(counted: list[Any], rarity: NDArray[np.float64], share: float) -> Any:
+    """Counts times rarity over their length, pieces shorter by `share`, as `TermScores` has it."""
     from scipy import sparse
 
-    lengths = [np.sqrt(np.maximum(part @ rarity**2, 1e-6)) for part in counted]
-    alike = (sparse.diags(1 / of) @ part for of, part in zip(lengths, counted, strict=True))
-    return sum(alike) @ sparse.diags(rarity)
+    worth = [part @ sparse.diags(rarity) for part in counted]
+    lengths = [np.sqrt(np.maximum(part.multiply(part).sum(axis=1).A1, 1e-6)) for part in worth]
+    words, pieces = (sparse.diags(1 / of) @ part for of, part in zip(lengths, worth, strict=True))
+    return words + share * pieces

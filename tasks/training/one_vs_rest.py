@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,22 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 IMPOSSIBLE = -30.0  # score of a class that no row teaches
 SHARPEST = 20.0  # and its inverse the least sharp
+
+
+class Solved(NamedTuple):
+    """A linear classifier, and how it does.
+
+    Attributes:
+        coefficients: `(classes, features)` of a softmax.
+        bias: `(classes,)`.
+        strength: Inverse of the penalty that it was solved with.
+        surprise: Mean log loss that it leaves on the validation rows, in nats.
+    """
+
+    coefficients: Floats
+    bias: Floats
+    strength: float
+    surprise: float
 
 
 def solved(
@@ -30,7 +46,7 @@ def solved(
     estimator: Callable[[float], Any],
     strengths: Sequence[float],
     classes: int,
-) -> tuple[Floats, Floats]:
+) -> Solved:
     """The classifier whose strength leaves the validation rows least surprising.
 
     Args:
@@ -44,26 +60,25 @@ def solved(
         classes: Number of classes.
 
     Returns:
-        Coefficients `(classes, features)` and biases `(classes,)` of a softmax; a class without
-        a train row is as good as impossible.
+        The best of them; a class without a train row is as good as impossible.
     """
     from sklearn.exceptions import ConvergenceWarning
 
     present = np.unique(labels)
     judged = np.isin(wanted, present)
     places = np.searchsorted(present, wanted[judged])
-    found, least = (np.zeros((len(present), known.shape[1])), np.zeros(len(present))), np.inf
+    best = Solved(np.zeros((len(present), known.shape[1])), np.zeros(len(present)), 0.0, np.inf)
     for strength in strengths:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # as good as a larger penalty
             model = estimator(strength).fit(known, labels, sample_weight=weights)
         coefficients, bias = _either_side(model.coef_, model.intercept_)
         sharpness, surprise = _sharpness(told[judged] @ coefficients.T + bias, places)
-        if surprise < least:
-            found, least = (sharpness * coefficients, sharpness * bias), surprise
+        if surprise < best.surprise:
+            best = Solved(sharpness * coefficients, sharpness * bias, strength, surprise)
     coefficients, bias = np.zeros((classes, known.shape[1])), np.full(classes, IMPOSSIBLE)
-    coefficients[present], bias[present] = found
-    return coefficients, bias
+    coefficients[present], bias[present] = best.coefficients, best.bias
+    return best._replace(coefficients=coefficients, bias=bias)
 
 
 def _either_side(coefficients: Floats, bias: Floats) -> tuple[Floats, Floats]:
