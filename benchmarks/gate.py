@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from benchmarks.pages import fill
 from model_registry.evidence import answers
 from model_registry.gates import GATES, Evidence, decide
 from model_registry.proportions import fell, holm
+from model_registry.statistics import z_of
 
 ALL = [(name, {}) for name in GATES]
 Rule = Callable[[Evidence], bool]
@@ -111,6 +113,27 @@ def discordances(count: int) -> list[Row]:
         ]
         rows.append((f"{share:.2f}", *map(_percent, found)))
     return rows
+
+
+def few(count: int) -> list[Row]:
+    """Good models on few rows, the challenger a point worse: how often that loss is excluded."""
+    rows = []
+    for each, share in product((10, 25, 75, 250), (0.01, 0.03)):
+        skills = better_by([Skill(each, 0.985, 0.985, share)] * 4, -1)
+        excluded = dict.fromkeys(("Wald", "ours"), 0)
+        for evidence in nights(skills, count, metric="accuracy", seed=1):
+            found, chance = evidence.difference, (1 - evidence.confidence) / 2
+            excluded["ours"] += found.at_least(chance) > -0.01
+            excluded["Wald"] += found.difference - z_of(chance) * _wald(evidence) > -0.01
+        rows.append((4 * each, f"{share:.2f}", *(_percent(n / count) for n in excluded.values())))
+    return rows
+
+
+def _wald(evidence: Evidence) -> float:
+    """The textbook standard error of a difference of paired shares."""
+    right = [answers(said) == evidence.labels for said in (evidence.challenger, evidence.champion)]
+    gap = right[0].astype(float) - right[1]
+    return float(gap.std() / np.sqrt(len(gap)))
 
 
 WORLDS = {
@@ -253,6 +276,7 @@ def markdown(head: Sequence[str], rows: Iterable[Row]) -> str:
 HEADS: dict[str, tuple[str, ...]] = {
     "even": ("rule", "same skill", "2 points worse", "3 points better"),
     "discordances": ("discordance", "same", "2 worse", "3 better", "5 better"),
+    "few": ("rows", "discordance", "excluded by the usual error", "excluded by ours"),
     "rare": ("world", *RULES),
     "frontier": ("class gate", "setting", "fall of 20 passes", "gain of 3 passes"),
     "rows": (
@@ -271,6 +295,7 @@ HEADS: dict[str, tuple[str, ...]] = {
 MAKERS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "even": (even, 1_000),
     "discordances": (discordances, 100),
+    "few": (few, 300),
     "rare": (rare, 300),
     "frontier": (frontier, 500),
     "rows": (rows_needed, 100),

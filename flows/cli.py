@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,9 +63,24 @@ def nocturne(
     """Retrain sequence classifiers every night and promote only what is really better."""
 
 
+EARLIEST_ZONE = timedelta(hours=14)  # where it is tomorrow first
+
+
+def _not_to_come(day: datetime | None) -> datetime | None:
+    """A night before its day would end without its rows, and count as that day's."""
+    if day and day.date() > (now := datetime.now(UTC) + EARLIEST_ZONE).date():
+        raise typer.BadParameter(f"{day.date()} is still to come; it is {now.date()} at most")
+    return day
+
+
 Day = Annotated[
     datetime | None,
-    typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date of the night; today in UTC."),
+    typer.Option(
+        "--date",
+        formats=["%Y-%m-%d"],
+        callback=_not_to_come,
+        help="Logical date of the night; today in UTC.",
+    ),
 ]
 
 

@@ -33,10 +33,14 @@ def place_of(key: str) -> str:
 def pipeline_of(conf: Path) -> Pipeline:
     """The pipeline of a file, every name in it known."""
     from tasks.choices import check
+    from tasks.config import ConfigError
     from tasks.pipeline_file import load_pipeline
 
     pipeline = load_pipeline(conf)
-    check(pipeline)
+    try:
+        check(pipeline)
+    except ConfigError as error:
+        raise ConfigError(f"{conf}: {error}") from None
     return pipeline
 
 

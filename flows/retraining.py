@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from prefect import flow
 from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
 
 from flows import missed
 from flows.cleaning import after_night
@@ -94,7 +95,7 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
         return cast("Night", given_way(running))
     if night.outcome == "failed":
         raise NightFailed(night)
-    return night
+    return cast("Night", Completed(message=f"{night.outcome}: {night.reason}", data=night))
 
 
 def _one(pipeline: Pipeline, day: date, due: datetime | None, *, force: bool) -> Night:

@@ -29,6 +29,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # or a first run tells of its database's tables
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where `--json` answers
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -38,9 +38,12 @@ def check(pipeline: Pipeline) -> None:
     resolve(TOKENIZERS, pipeline.preprocessing.tokenizer, "tokenizer")
     resolve(SCALERS, pipeline.preprocessing.scaling, "scaling")
     for candidate in pipeline.candidates:
-        resolve(MODELS, candidate.architecture, "architecture")
-        resolve(STRATEGIES, candidate.resampling, "resampling strategy")
-        refuse(candidate.resampling, pipeline.kind)
+        try:
+            resolve(MODELS, candidate.architecture, "architecture")
+            resolve(STRATEGIES, candidate.resampling, "resampling strategy")
+            refuse(candidate.resampling, pipeline.kind)
+        except ConfigError as error:
+            raise ConfigError(f"candidate {candidate.name!r}: {error}") from None
         if candidate.architecture.name == DISTILLED:
             _check_lesson(candidate)
         if candidate.name == TUNED and pipeline.tune.minutes:

@@ -84,6 +84,10 @@ def fit_one(
         logger.info("%s: goes on after epoch %d", subject, done)
     keras.utils.set_random_seed(seed)
     resampled = resample(train, job.resampling, job.classes, job.spec, seed=seed)
+    if resampled.changes:
+        logger.info("%s: resampling %s: %s", subject, job.resampling.name, resampled.changes)
+    for note in resampled.notes:
+        logger.warning("%s: resampling %s: %s", subject, job.resampling.name, note)
     builder = resolve(ARCHITECTURES, job.architecture, "architecture")
     model = builder(job.spec, len(job.classes))
     give(model, Path(job.prepared) / "vectors.npy")

@@ -115,13 +115,16 @@ def times_of(table: pa.Table, name: str) -> pd.Series:
     return times
 
 
-def numbers_of(table: pa.Table, name: str, *, written: bool = False) -> NDArray[np.float32]:
+def numbers_of(
+    table: pa.Table, name: str, *, written: bool = False, of: pa.Array | None = None
+) -> NDArray[np.float32]:
     """A column of numbers, `(rows,)` float32; a null is NaN.
 
     Args:
         table: Holds it.
         name: Of the column.
         written: Numbers that are written as text, as scoring reads a CSV file, count too.
+        of: What each row belongs to, `(rows,)` text, for messages.
 
     Raises:
         DataError: text or any other type.
@@ -130,23 +133,39 @@ def numbers_of(table: pa.Table, name: str, *, written: bool = False) -> NDArray[
     if written and _is_text(values.type):
         with contextlib.suppress(pa.ArrowInvalid):  # `floats` says which value is no number
             values = pc.utf8_trim_whitespace(values).cast(pa.float64())
-    return floats(values, name)
+    return floats(values, name, of)
 
 
-def floats(values: pa.Array, name: str) -> NDArray[np.float32]:
+def floats(values: pa.Array, name: str, of: pa.Array | None = None) -> NDArray[np.float32]:
     """Arrow numbers as float32; a null is NaN. Raises as `numbers_of`."""
     kind = values.type
     numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     if not (numeric or types.is_decimal(kind) or types.is_null(kind)):
-        example = next(filter(_no_number, (str(v.as_py()) for v in values if v.is_valid)), "")
         raise DataError(
-            f"column {name!r} must hold numbers, and it holds {kind} ({example[:40]!r}); "
-            "convert it in the source"
+            f"column {name!r} must hold numbers, and it holds {kind}{_no_numbers(values, of)}; "
+            "mend the source, or convert it there (an empty cell is a missing value)"
         )
     numbers = values.cast(pa.int8()) if types.is_boolean(kind) else values
     wide = numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         return np.asarray(wide, np.float32)
+
+
+def mostly_numbers(table: pa.Table, name: str) -> bool:
+    """Whether more values of a column of text are numbers than not."""
+    given = [str(value) for value in column(table, name).drop_null().to_pylist()]
+    return 2 * sum(map(_no_number, given)) < len(given)
+
+
+def _no_numbers(values: pa.Array, of: pa.Array | None) -> str:
+    """Which value is the first that is no number, whose it is, and how many there are."""
+    given = ((at, str(value.as_py())) for at, value in enumerate(values) if value.is_valid)
+    found = [(at, value) for at, value in given if _no_number(value)]
+    if not found:
+        return ""
+    at, first = found[0]
+    whose = f" of {of[at].as_py()!r}" if of is not None else ""
+    return f" ({first[:40]!r}{whose}; {len(found)} of {counted(len(values), 'value')})"
 
 
 def _no_number(value: str) -> bool:

@@ -15,7 +15,7 @@ from pyarrow import types
 from expectations.words import brief
 from model_registry.words import counted
 from tasks.config import Columns, ConfigError
-from tasks.datasets.columns import SPLITS
+from tasks.datasets.columns import SPLITS, mostly_numbers, numbers_of
 from tasks.misfits import unknown
 
 ID_NAME = re.compile(r"(^|[_.\s-])(id|uuid|guid|key)$|[a-z](Id|ID)$", re.IGNORECASE)
@@ -64,6 +64,7 @@ def guess_columns(
 
     Raises:
         ConfigError: a column that is not there, or a part that cannot be guessed.
+        DataError: no channel, but a column of numbers with some that are none.
     """
     return _Guesser(table, labels, given).columns()
 
@@ -239,6 +240,9 @@ class _Guesser:
         found = tuple(name for name in names if name not in taken)
         kind = "numbers" if step else "lists of numbers"
         if not found:
+            for name in _texts(self.table) if step else ():
+                if name not in taken and mostly_numbers(self.table, name):
+                    numbers_of(self.table, name)  # says which values are none
             raise ConfigError(f"--sequence: no column holds {kind}; a series needs a channel")
         self._say("channels", brief(found), f"all {kind} that play no other part")
         return found

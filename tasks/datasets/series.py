@@ -88,7 +88,8 @@ def from_long(table: pa.Table, id_column: str, step: str, channels: Sequence[str
     names = series_ids(table, id_column).dictionary_encode()
     codes = names.indices.to_numpy().astype(np.int64)
     order_by = _steps(table, step)
-    values = np.column_stack([numbers_of(table, name) for name in channels])
+    of = name_of(table, id_column)
+    values = np.column_stack([numbers_of(table, name, of=of) for name in channels])
     order = np.lexsort((order_by, codes))
     order = order[_once(order, codes, order_by, values, names.dictionary)]
     counts = np.bincount(codes[order], minlength=len(names.dictionary))

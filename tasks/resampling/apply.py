@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ from tasks.config import Choice, ConfigError, Kind, resolve
 from tasks.ragged import Examples, InputSpec
 from tasks.resampling import DENSE, STRATEGIES
 from tasks.resampling.balanced import ResamplingError, Strategy, counts_of
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,12 @@ class Resampled:
         after: Class to rows, every class in order.
         notes: What did not go as asked, in words.
     """
+
+    @property
+    def changes(self) -> str:
+        """Which classes have another number of rows now, in words; empty where none has."""
+        changed = [name for name in self.before if self.before[name] != self.after[name]]
+        return ", ".join(f"{name} {self.before[name]} to {self.after[name]}" for name in changed)
 
     examples: Examples
     weights: NDArray[np.float32] | None
@@ -82,10 +85,6 @@ def resample(
         )
     result = strategy(examples, classes, seed)
     before, after = _counts(examples, classes), _counts(result.examples, classes)
-    changes = ", ".join(f"{name} {before[name]} to {after[name]}" for name in before)
-    logger.info("resampling %s: %s", choice.name, changes)
-    for note in result.notes:
-        logger.warning("resampling %s: %s", choice.name, note)
     return Resampled(result.examples, result.weights, before, after, result.notes)
 
 

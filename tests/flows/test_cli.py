@@ -84,12 +84,13 @@ CALLS = {
     "SMOTE on token ids": Call(
         ("retrain", "CONF"),
         2,
-        ("between the ids of two words",),
+        ("candidate 'a': resampling", "between the ids of two words"),
         {"candidates": candidate(resampling="smote")},
     ),
     "an unknown candidate": Call(
         ("retrain", "CONF", "--candidates", "lstn"), 2, ("did you mean 'lstm'",)
     ),
+    "a day to come": Call(("retrain", "CONF", "--date", "2999-01-01"), 2, ("--date", "to come")),
     "an impossible date": Call(("retrain", "CONF", "--date", "yesterday"), 2, ("--date",)),
     "a verb that is none": Call(("retrian",), 2, ("retrian",)),
     "scoring without a champion": Call(

@@ -90,6 +90,7 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(team):
     assert "was never awaited" not in log.read_text()
     assert run["state_type"] == "COMPLETED", log.read_text()[-4000:]
     assert run["auto_scheduled"]
+    assert run["state"]["message"].startswith("promoted: ")
     status = team.nocturne("status", conf, "--json").json
     assert status["champion"]["version"] == "1"
     nights = {night["logical_date"]: night["outcome"] for night in status["nights"]}

@@ -93,7 +93,12 @@ def test_steps_may_be_numbers_or_times(kind):
         ({"t": ["1", "2"]}, "step column 't' must hold numbers or times, and it holds string"),
         ({"t": [1, None]}, "no 't' in 1 row;"),
         ({"id": ["a", None]}, "no 'id' in 1 row;"),
-        ({"u": ["high", "low"]}, r"column 'u' must hold numbers, and it holds string \('high'\)"),
+        (
+            {"u": ["1", "low"]},
+            r"column 'u' must hold numbers, and it holds string "
+            r"\('low' of 'a'; 1 of 2 values\); mend",
+        ),
+        ({"u": ["high", "low"]}, r"\('high' of 'a'; 2 of 2 values"),
         ({"t": [1, 1]}, "1 steps are there twice with different values, in series 'a'"),
         ({"label": ["x", "y"]}, "'label' changes within series 'a'"),
     ],
@@ -172,7 +177,7 @@ def test_one_column_a_step_is_read_and_what_is_missing_at_the_end_was_no_step():
 
 
 def test_a_step_that_is_no_number_is_shown():
-    with pytest.raises(DataError, match=r"column 'v1' must hold numbers.*\('n/a'\)"):
+    with pytest.raises(DataError, match=r"column 'v1' must hold numbers.*\('n/a'"):
         _wide({"v0": [1, 2], "v1": ["0.5", "n/a"], "v2": [1, 2]})
 
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.config import ConfigError
+from tasks.datasets.errors import DataError
 from tasks.datasets.guessing import Given, guess_columns
 
 ROWS = 40
@@ -153,3 +154,11 @@ def test_what_cannot_be_guessed_says_what_to_name(table, given, says):
     with pytest.raises(ConfigError) as refused:
         guess_columns(table, None, Given(**given))
     assert says in str(refused.value)
+
+
+def test_a_channel_with_a_cell_that_is_no_number_is_told_of_it():
+    cells = ["1.5", "2", "n.a.", "4"]
+    table = pa.table({"id": list("aabb"), "step": [1, 2, 1, 2], "u": cells, "kind": list("xxyy")})
+    asked = Given(label="kind", sequence=True, id="id", step="step")
+    with pytest.raises(DataError, match=r"column 'u' must hold numbers.*\('n.a.'; 1 of 4 values\)"):
+        guess_columns(table, None, asked)

@@ -127,6 +127,34 @@ def test_a_class_of_one_row_that_changed_sides_is_not_certain():
     assert found.at_least(0.05) < 0
 
 
+def test_models_that_never_disagreed_may_do_so_on_other_rows():
+    labels = np.arange(40) % 4
+    found = paired_difference(labels, labels, labels, classes=4, metric="accuracy")
+    assert found.error == pytest.approx(np.sqrt(2) / 40)
+    assert (found.low, found.high) == pytest.approx((-0.0693, 0.0693), abs=1e-4)
+    assert found.at_least(0.025) < -0.06
+    assert found.power(0.02, 0.025) < 0.2
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+@pytest.mark.parametrize("count", [40, 100, 300])
+@pytest.mark.parametrize("right", [0.98, 0.9])
+def test_a_true_loss_is_hardly_ever_excluded(metric, count, right):
+    """The first model loses two rows in a hundred and gains one: it is worse by a hundredth."""
+    rng, excluded = np.random.default_rng(0), 0
+    for seed in range(300):
+        labels, drawn = rng.integers(0, 3, count), rng.random(count)
+        second = np.where(rng.random(count) < right, labels, (labels + 1) % 3)
+        lost = (second == labels) & (drawn < 0.02 / right)
+        gained = (second != labels) & (drawn < 0.01 / (1 - right))
+        first = np.where(lost, (labels + 2) % 3, np.where(gained, labels, second))
+        found = paired_difference(
+            labels, first, second, classes=3, metric=metric, samples=200, seed=seed
+        )
+        excluded += found.at_least(0.025) > -0.01
+    assert excluded <= 0.05 * 300
+
+
 @settings(max_examples=50)
 @given(
     level=st.floats(1e-6, 0.4),

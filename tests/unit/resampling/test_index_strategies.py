@@ -89,7 +89,6 @@ def test_an_unknown_strategy_names_the_right_one():
         after("random_ove", [4, 2])
 
 
-def test_what_was_done_is_logged(caplog):
-    with caplog.at_level("INFO", "tasks.resampling"):
-        after("random_over", [3, 1])
-    assert "random_over: 0 3 to 3, 1 1 to 3" in caplog.text
+def test_what_was_changed_is_told_of_the_classes_it_was_changed_of():
+    assert after("random_over", [3, 1, 2]).changes == "1 1 to 3, 2 2 to 3"
+    assert after("none", [3, 1]).changes == ""
