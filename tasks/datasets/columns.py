@@ -142,7 +142,7 @@ def floats(values: pa.Array, name: str, of: pa.Array | None = None) -> NDArray[n
     numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     if not (numeric or types.is_decimal(kind) or types.is_null(kind)):
         raise DataError(
-            f"column {name!r} must hold numbers, and it holds {kind}{_no_numbers(values, of)}; "
+            f"column {name!r} must hold numbers, and it holds {kind}{_example(values, of)}; "
             "mend the source, or convert it there (an empty cell is a missing value)"
         )
     numbers = values.cast(pa.int8()) if types.is_boolean(kind) else values
@@ -157,15 +157,12 @@ def mostly_numbers(table: pa.Table, name: str) -> bool:
     return 2 * sum(map(_no_number, given)) < len(given)
 
 
-def _no_numbers(values: pa.Array, of: pa.Array | None) -> str:
-    """Which value is the first that is no number, whose it is, and how many there are."""
+def _example(values: pa.Array, of: pa.Array | None) -> str:
+    """The first value that is no number, and whose it is."""
     given = ((at, str(value.as_py())) for at, value in enumerate(values) if value.is_valid)
-    found = [(at, value) for at, value in given if _no_number(value)]
-    if not found:
-        return ""
-    at, first = found[0]
+    at, first = next(((at, value) for at, value in given if _no_number(value)), (0, ""))
     whose = f" of {of[at].as_py()!r}" if of is not None else ""
-    return f" ({first[:40]!r}{whose}; {len(found)} of {counted(len(values), 'value')})"
+    return f" ({first[:40]!r}{whose})" if first else ""
 
 
 def _no_number(value: str) -> bool:

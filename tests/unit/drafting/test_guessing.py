@@ -160,5 +160,5 @@ def test_a_channel_with_a_cell_that_is_no_number_is_told_of_it():
     cells = ["1.5", "2", "n.a.", "4"]
     table = pa.table({"id": list("aabb"), "step": [1, 2, 1, 2], "u": cells, "kind": list("xxyy")})
     asked = Given(label="kind", sequence=True, id="id", step="step")
-    with pytest.raises(DataError, match=r"column 'u' must hold numbers.*\('n.a.'; 1 of 4 values\)"):
+    with pytest.raises(DataError, match=r"column 'u' must hold numbers.*\('n.a.'\)"):
         guess_columns(table, None, asked)
