@@ -9,6 +9,7 @@ https://doi.org/10.1016/j.ijforecast.2015.12.011).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +26,14 @@ from tasks.candidates.folds import Rows, folds
 from tasks.candidates.job import FOLDS, Job
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
+from tasks.resampling.apply import resample
 from tasks.training.checkpoints import save, write
+from tasks.training.members import solve_again
+from tasks.training.one_vs_rest import Setting
 
+logger = logging.getLogger(__name__)
+
+SOLVED = "solved.json"  # how a fold's members that no gradient moves were solved for
 Counts = dict[str, list[int]]
 Taught = Callable[[Examples, int], Examples]  # train rows of a fold, with what to learn of them
 
@@ -148,14 +155,25 @@ def _fit_fold(
     write_history(job, fitted.history.epochs, folder)
     if keep:
         save(fitted.model, folder / "model.keras")
+        chosen = fitted.history.solved
+        write_json(folder / SOLVED, {kind: each._asdict() for kind, each in chosen.items()})
     write_json(folder / "metrics.json", score(held.labels, said))
     keras.backend.clear_session()
 
 
-def mean_of_folds(job: Job) -> keras.Model:
-    """One model that answers with the mean of the fold models."""
+def mean_of_folds(job: Job, rows: Examples) -> keras.Model:
+    """One model that answers with the mean of the fold models.
+
+    What no gradient moves in them is solved again for all rows that were cut into folds.
+    """
     folders = [_folder(job, number) for number in range(1, job.folds_in_all + 1)]
     models = [saved.load(folder / "model.keras") for folder in folders]
+    told = [json.loads((folder / SOLVED).read_text("utf-8")) for folder in folders]
+    settings = [{kind: Setting(**each) for kind, each in one.items()} for one in told]
+    if any(settings):
+        logger.info("%s: solved again for all %d rows", job.name, len(rows))
+        every = resample(rows, job.resampling, job.classes, job.spec, seed=job.seed)
+        solve_again(models, every.examples, every.weights, settings, seed=job.seed)
     return blocks.together(models, name="fold_ensemble")
 
 

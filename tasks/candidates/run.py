@@ -115,7 +115,7 @@ def _of_folds(job: Job) -> Trained:
     crossed = cross_fit(job, rows, groups, keep=True)
     history = mean_history(job)
     write_json(Path(job.out) / "history.json", history)
-    model = mean_of_folds(job)
+    model = mean_of_folds(job, rows)
     given = {
         "validation": crossed.answers[len(rows) - len(validation) :],
         "golden": answers(model, validation),

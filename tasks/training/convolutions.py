@@ -9,6 +9,7 @@ probabilities, so that they can be averaged with those of other members.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
-from tasks.training.one_vs_rest import solved
+from tasks.training.one_vs_rest import Setting, solved, solved_again
 from tasks.training.vectors import layers_of
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse of the penalty; the validation rows choose
@@ -35,7 +36,7 @@ def solve(
     weights: NDArray[np.float32] | None,
     *,
     seed: int,
-) -> None:
+) -> Setting | None:
     """Give a model's member of random convolutions its weights; others are left alone.
 
     Args:
@@ -45,26 +46,25 @@ def solve(
         validation: Rows that choose the strength of the penalty, by their log loss.
         weights: Of each train row, `(rows,)`; None weighs all alike.
         seed: Of the channels that a kernel reads, and of the rows drawn where there are many.
+
+    Returns:
+        What was chosen.
     """
-    inside = (model, *(one for one in layers_of(model) if isinstance(one, keras.Model)))
-    member = next((m for m in inside if any(layer.name == "solved" for layer in m.layers)), None)
+    member = _member(model)
     if member is None:
-        return
+        return None
     layers = {layer.name: layer for layer in member.layers}
     generator = np.random.default_rng(seed)
-    if len(train) > MOST_ROWS:
-        drawn = np.sort(generator.choice(len(train), MOST_ROWS, replace=False))
-        train, weights = train.take(drawn), None if weights is None else weights[drawn]
+    train, weights = _drawn(train, weights, generator)
     sample = train.inputs.take(np.arange(len(train))[:: -(-len(train) // LEVELLED_ROWS)])
     for name, layer in layers.items():
         if name.startswith("kernels_"):
             layer.set_weights([_kernels(layer.kernel.shape, generator)])
             beside = layers[name.replace("kernels", "shares")]
             beside.set_weights(_levels(sample, layer, beside.levels))
-    shares = keras.Model(member.input, layers["shares"].output)
-    known, told = (_shares(shares, rows.inputs) for rows in (train, validation))
+    known, told = (_shares(member, rows.inputs) for rows in (train, validation))
     center, scale = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-3)
-    found, bias, *_ = solved(
+    best = solved(
         (known - center) / scale,
         train.labels,
         weights,
@@ -74,7 +74,64 @@ def solve(
         strengths=STRENGTHS,
         classes=layers["solved"].units,
     )
-    layers["solved"].set_weights([(found / scale).T, bias - found @ (center / scale)])
+    _set(layers["solved"], (best.coefficients, best.bias), center, scale)
+    return best.setting
+
+
+def solve_again(
+    models: Sequence[keras.Model],
+    rows: Examples,
+    weights: NDArray[np.float32] | None,
+    setting: Setting,
+    *,
+    seed: int,
+) -> None:
+    """Give members of random convolutions the weights that all rows ask for; kernels stay.
+
+    Args:
+        models: As `solve` left them.
+        rows: Rows to solve for.
+        weights: Of each row, `(rows,)`; None weighs all alike.
+        setting: What rows that are not among them chose, as `solve` tells it.
+        seed: Of the rows drawn where there are many.
+    """
+    rows, weights = _drawn(rows, weights, np.random.default_rng(seed))
+    for model in models:
+        member = _member(model)
+        last = member.get_layer("solved")
+        known = _shares(member, rows.inputs)
+        center, scale = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-3)
+        line = solved_again(
+            (known - center) / scale,
+            rows.labels,
+            weights,
+            estimator=_ridge,
+            setting=setting,
+            classes=last.units,
+        )
+        _set(last, line, center, scale)
+
+
+def _member(model: keras.Model) -> Any:
+    """The model, or the one within it, that random convolutions are in; None where none is."""
+    inside = (model, *(one for one in layers_of(model) if isinstance(one, keras.Model)))
+    return next((m for m in inside if any(layer.name == "solved" for layer in m.layers)), None)
+
+
+def _drawn(
+    rows: Examples, weights: NDArray[np.float32] | None, generator: np.random.Generator
+) -> tuple[Examples, NDArray[np.float32] | None]:
+    """So many of the rows as are solved for."""
+    if len(rows) <= MOST_ROWS:
+        return rows, weights
+    drawn = np.sort(generator.choice(len(rows), MOST_ROWS, replace=False))
+    return rows.take(drawn), None if weights is None else weights[drawn]
+
+
+def _set(layer: Any, line: tuple[Any, Any], center: Any, scale: Any) -> None:
+    """Write coefficients and bias of standardised shares into the last layer."""
+    found, bias = line
+    layer.set_weights([(found / scale).T, bias - found @ (center / scale)])
 
 
 def _ridge(strength: float) -> Any:
@@ -111,7 +168,9 @@ def _levels(sample: Ragged, kernels: Any, levels: int) -> list[NDArray[np.float3
     return [np.take_along_axis(ordered, places, axis=0), steepness]
 
 
-def _shares(model: keras.Model, inputs: Ragged) -> NDArray[np.float32]:
+def _shares(member: keras.Model, inputs: Ragged) -> NDArray[np.float32]:
+    """What a member's kernels find in each row, `(rows, features)`."""
+    model = keras.Model(member.input, member.get_layer("shares").output)
     parts = []
     for first in range(0, len(inputs), ROWS_A_BATCH):
         batch = inputs.take(np.arange(first, min(first + ROWS_A_BATCH, len(inputs))))

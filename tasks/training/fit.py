@@ -20,6 +20,7 @@ from tasks.training.batches import Batches, BatchesOf, PadTo, probabilities
 from tasks.training.budget import passes_an_epoch
 from tasks.training.errors import TrainingError
 from tasks.training.members import loss, solve, taught
+from tasks.training.one_vs_rest import Setting
 from tasks.training.optimizers import optimizer
 from tasks.training.resuming import Resume
 
@@ -38,12 +39,14 @@ class History:
         best: Index of the epoch whose weights the model has now.
         passes: Over the training rows in an epoch.
         seconds: In all, validation counted.
+        solved: How members that no gradient moves were solved for, by kind.
     """
 
     epochs: tuple[dict[str, Any], ...]
     best: int
     passes: int
     seconds: float
+    solved: dict[str, Setting]
 
 
 def fit(
@@ -95,11 +98,11 @@ def fit(
         batches_of=batches_of,
         pad_to=pad_to,
     )
-    solve(model, train, validation, weights, seed=seed)
+    chosen = solve(model, train, validation, weights, seed=seed)
     pupil = taught(model)
     measure = _measuring(model, pupil, metric, batches_of=batches_of, pad_to=pad_to)
     if not pupil.trainable_weights:
-        return _solved(measure, train, validation, began, on_epoch)
+        return _solved(measure, train, validation, began, on_epoch, chosen)
     planned = settings.epochs * len(batches)
     pupil.compile(optimizer(settings, planned), loss(settings.label_smoothing))
     best = callbacks.Validate(
@@ -113,7 +116,7 @@ def fit(
     if settings.schedule == "plateau":
         beside.append(callbacks.halve_on_plateau(max(1, settings.patience // 2)))
     _run(pupil, batches, beside, epochs=settings.epochs, resume=resume)
-    return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began)
+    return History(tuple(best.epochs), best.best, passes, time.perf_counter() - began, chosen)
 
 
 def _measuring(
@@ -143,6 +146,7 @@ def _solved(
     validation: Examples,
     began: float,
     on_epoch: Callable[[dict[str, Any]], None],
+    chosen: dict[str, Setting],
 ) -> History:
     """One epoch without an update: of a model that is solved for, nothing is left to learn."""
     seconds = time.perf_counter() - began
@@ -158,7 +162,7 @@ def _solved(
         "rows_per_second": len(train) / seconds,
     }
     on_epoch(epoch)
-    return History((epoch,), 0, 1, time.perf_counter() - began)
+    return History((epoch,), 0, 1, time.perf_counter() - began, chosen)
 
 
 def _run(

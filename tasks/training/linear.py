@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ragged import Examples, Ragged
-from tasks.training.one_vs_rest import Solved, solved
+from tasks.training.one_vs_rest import Setting, Solved, solved, solved_again
 from tasks.training.vectors import layers_of
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)  # inverse of the penalty; the validation rows choose
@@ -30,7 +30,7 @@ def solve(
     train: Examples,
     validation: Examples,
     weights: NDArray[np.float32] | None,
-) -> None:
+) -> Setting | None:
     """Give a model's linear member its weights; nothing happens where it has none.
 
     Args:
@@ -40,14 +40,15 @@ def solve(
         validation: Rows that choose the strength of the penalty and the length of pieces, by
             their log loss.
         weights: Of each training row, `(rows,)`; None weighs all alike.
+
+    Returns:
+        What was chosen.
     """
-    layers = {layer.name: layer for layer in layers_of(model)}
-    if "terms_of_pairs" not in layers:
-        return
-    sizes = [layers[name].input_dim for name in ("terms", "terms_of_pairs")]
-    known = _counted(train.inputs, layers["pairs"], sizes)
-    told = _counted(validation.inputs, layers["pairs"], sizes)
-    rarity = np.log((1 + len(train)) / (1 + sum(known).getnnz(axis=0))) + 1
+    layers = _layers(model)
+    if not layers:
+        return None
+    known, told = (_counted(rows.inputs, layers) for rows in (train, validation))
+    rarity = _rarity(known)
 
     def at(share: float, strengths: Sequence[float]) -> Solved:
         return solved(
@@ -64,15 +65,69 @@ def solve(
     chosen, *shorter = SHARES if known[1].nnz else (1.0,)
     best = at(chosen, STRENGTHS)
     for share in shorter:
-        other = at(share, (best.strength,))
+        other = at(share, (best.setting.strength,))
         if other.surprise < best.surprise:
             best, chosen = other, share
-    scale = np.where(known[1].getnnz(axis=0) > 0, chosen, 1.0) * rarity
-    table = np.concatenate([best.coefficients * scale, rarity[None] ** 2]).T.astype(np.float32)
-    table[[0, sizes[0]]] = 0.0
-    layers["terms"].set_weights([table[: sizes[0]]])
-    layers["terms_of_pairs"].set_weights([table[sizes[0] :]])
-    layers["scores"].set_weights([best.bias.astype(np.float32)])
+    _set(layers, (best.coefficients, best.bias), known, chosen)
+    return best.setting._replace(share=chosen)
+
+
+def solve_again(
+    models: Sequence[keras.Model],
+    rows: Examples,
+    weights: NDArray[np.float32] | None,
+    setting: Setting,
+) -> None:
+    """Give the linear members of some models the weights that all rows ask for.
+
+    Args:
+        models: Of one builder; their linear members become equal.
+        rows: Rows to solve for.
+        weights: Of each row, `(rows,)`; None weighs all alike.
+        setting: What rows that are not among them chose, as `solve` tells it.
+    """
+    layers = _layers(models[0])
+    known = _counted(rows.inputs, layers)
+    line = solved_again(
+        _weighed(known, _rarity(known), setting.share),
+        rows.labels,
+        weights,
+        estimator=_machine,
+        setting=setting,
+        classes=layers["scores"].bias.shape[0],
+    )
+    for model in models:
+        _set(_layers(model), line, known, setting.share)
+
+
+def _layers(model: keras.Model) -> dict[str, Any]:
+    """The layers of the linear member by name; empty where a model has none."""
+    layers = {layer.name: layer for layer in layers_of(model)}
+    return layers if "terms_of_pairs" in layers else {}
+
+
+def _sizes(layers: dict[str, Any]) -> list[int]:
+    """How many ids of terms there are, and of pairs."""
+    return [layers[name].input_dim for name in ("terms", "terms_of_pairs")]
+
+
+def _rarity(known: list[Any]) -> NDArray[np.float64]:
+    """The logarithm of how rare each term is among the rows, `(terms,)`."""
+    found: NDArray[np.float64] = (
+        np.log((1 + known[0].shape[0]) / (1 + sum(known).getnnz(axis=0))) + 1
+    )
+    return found
+
+
+def _set(layers: dict[str, Any], line: tuple[Any, Any], known: list[Any], share: float) -> None:
+    """Write coefficients and bias into the layers, pieces' with their share."""
+    rarity, terms = _rarity(known), layers["terms"].input_dim
+    scale = np.where(known[1].getnnz(axis=0) > 0, share, 1.0) * rarity
+    table = np.concatenate([line[0] * scale, rarity[None] ** 2]).T.astype(np.float32)
+    table[[0, terms]] = 0.0
+    layers["terms"].set_weights([table[:terms]])
+    layers["terms_of_pairs"].set_weights([table[terms:]])
+    layers["scores"].set_weights([line[1].astype(np.float32)])
 
 
 def _machine(strength: float) -> Any:
@@ -81,17 +136,18 @@ def _machine(strength: float) -> Any:
     return LinearSVC(C=strength, random_state=0)
 
 
-def _counted(inputs: Ragged, pairs: Any, sizes: list[int]) -> list[Any]:
+def _counted(inputs: Ragged, layers: dict[str, Any]) -> list[Any]:
     """What a term counts in each row, `(rows, terms)` sparse: words with pairs, and pieces.
 
     Words and pairs that come c times count 1 + log(c), pieces c. The ids of pairs come last.
     """
     from scipy import sparse
 
+    sizes = _sizes(layers)
     parts: list[list[Any]] = [[], []]
     for first in range(0, len(inputs), ROWS_A_BATCH):
         batch = inputs.take(np.arange(first, min(first + ROWS_A_BATCH, len(inputs)))).padded()
-        after = keras.ops.convert_to_numpy(pairs(batch))
+        after = keras.ops.convert_to_numpy(layers["pairs"](batch))
         own, pieces = (batch, batch[:, :0]) if batch.ndim == 2 else (batch[..., 0], batch[..., 1:])
         words = np.concatenate([own, np.where(after > 0, after + sizes[0], 0)], axis=1)
         for part, terms in zip(parts, (words, pieces.reshape(len(batch), -1)), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.ragged import Examples
 from tasks.training import convolutions, linear
+from tasks.training.one_vs_rest import Setting, usual
 
 
 def solve(
@@ -20,7 +22,7 @@ def solve(
     weights: NDArray[np.float32] | None,
     *,
     seed: int,
-) -> None:
+) -> dict[str, Setting]:
     """Give the members that no gradient moves their weights; nothing happens where there is none.
 
     Args:
@@ -29,9 +31,43 @@ def solve(
         validation: Rows that choose the penalties.
         weights: Of each train row, `(rows,)`; None weighs all alike.
         seed: Of what is drawn at random.
+
+    Returns:
+        What was chosen for each kind of member that there is.
     """
-    linear.solve(model, train, validation, weights)
-    convolutions.solve(model, train, validation, weights, seed=seed)
+    chosen = {
+        "linear": linear.solve(model, train, validation, weights),
+        "convolutions": convolutions.solve(model, train, validation, weights, seed=seed),
+    }
+    return {kind: setting for kind, setting in chosen.items() if setting is not None}
+
+
+def solve_again(
+    models: Sequence[keras.Model],
+    rows: Examples,
+    weights: NDArray[np.float32] | None,
+    settings: Sequence[Mapping[str, Setting]],
+    *,
+    seed: int,
+) -> None:
+    """Solve members for all rows, by what folds of these rows chose.
+
+    A fold's rows are fewer than all, and rare classes feel it: tweeteval_emotion's macro-F1,
+    solved alone, is .642 where the mean of four folds has .627.
+
+    Args:
+        models: Those of the folds.
+        rows: All rows that were cut into folds.
+        weights: Of each row, `(rows,)`; None weighs all alike.
+        settings: What `solve` told of each fold.
+        seed: Of what is drawn at random.
+    """
+    for kind in settings[0]:
+        setting = usual([each[kind] for each in settings])
+        if kind == "linear":
+            linear.solve_again(models, rows, weights, setting)
+        else:
+            convolutions.solve_again(models, rows, weights, setting, seed=seed)
 
 
 def taught(model: keras.Model) -> keras.Model:

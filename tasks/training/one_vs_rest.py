@@ -20,20 +20,38 @@ IMPOSSIBLE = -30.0  # score of a class that no row teaches
 SHARPEST = 20.0  # and its inverse the least sharp
 
 
+class Setting(NamedTuple):
+    """How a classifier was solved for.
+
+    Attributes:
+        strength: Inverse of the penalty.
+        sharpness: By what its scores are multiplied before a softmax.
+        share: Of the words' length, that of pieces; text only.
+    """
+
+    strength: float
+    sharpness: float
+    share: float = 1.0
+
+
 class Solved(NamedTuple):
     """A linear classifier, and how it does.
 
     Attributes:
-        coefficients: `(classes, features)` of a softmax.
+        coefficients: `(classes, features)` of a softmax; a class without a train row is as good
+            as impossible.
         bias: `(classes,)`.
-        strength: Inverse of the penalty that it was solved with.
+        setting: How it was solved for.
         surprise: Mean log loss that it leaves on the validation rows, in nats.
     """
 
     coefficients: Floats
     bias: Floats
-    strength: float
+    setting: Setting
     surprise: float
+
+
+Estimator = Callable[[float], Any]
 
 
 def solved(
@@ -43,7 +61,7 @@ def solved(
     told: Any,
     wanted: NDArray[np.int32],
     *,
-    estimator: Callable[[float], Any],
+    estimator: Estimator,
     strengths: Sequence[float],
     classes: int,
 ) -> Solved:
@@ -58,27 +76,72 @@ def solved(
         estimator: From a strength to a linear classifier of scikit-learn, not yet fitted.
         strengths: Those to try.
         classes: Number of classes.
-
-    Returns:
-        The best of them; a class without a train row is as good as impossible.
     """
-    from sklearn.exceptions import ConvergenceWarning
-
     present = np.unique(labels)
     judged = np.isin(wanted, present)
     places = np.searchsorted(present, wanted[judged])
-    best = Solved(np.zeros((len(present), known.shape[1])), np.zeros(len(present)), 0.0, np.inf)
+    found: list[Solved] = []
     for strength in strengths:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # as good as a larger penalty
-            model = estimator(strength).fit(known, labels, sample_weight=weights)
-        coefficients, bias = _either_side(model.coef_, model.intercept_)
-        sharpness, surprise = _sharpness(told[judged] @ coefficients.T + bias, places)
-        if surprise < best.surprise:
-            best = Solved(sharpness * coefficients, sharpness * bias, strength, surprise)
-    coefficients, bias = np.zeros((classes, known.shape[1])), np.full(classes, IMPOSSIBLE)
-    coefficients[present], bias[present] = best.coefficients, best.bias
-    return best._replace(coefficients=coefficients, bias=bias)
+        line = _line(estimator(strength), known, labels, weights)
+        sharpness, surprise = _sharpness(told[judged] @ line[0].T + line[1], places)
+        found.append(Solved(*line, Setting(strength, sharpness), surprise))
+    best = min(found, key=lambda each: each.surprise)
+    softmax = _softmax(best.coefficients, best.bias, best.setting.sharpness, present, classes)
+    return Solved(*softmax, best.setting, best.surprise)
+
+
+def solved_again(
+    known: Any,
+    labels: NDArray[np.int32],
+    weights: NDArray[np.float32] | None,
+    *,
+    estimator: Estimator,
+    setting: Setting,
+    classes: int,
+) -> tuple[Floats, Floats]:
+    """Coefficients and bias of a softmax as `solved` has them, where the setting is known.
+
+    Args:
+        known: Features `(rows, features)`.
+        labels: `(rows,)`.
+        weights: Of each row, `(rows,)`; None weighs all alike.
+        estimator: As for `solved`.
+        setting: What other rows chose.
+        classes: Number of classes.
+    """
+    line = _line(estimator(setting.strength), known, labels, weights)
+    return _softmax(*line, setting.sharpness, np.unique(labels), classes)
+
+
+def usual(settings: Sequence[Setting]) -> Setting:
+    """What most of them have chosen, as sharp as those are on (the geometric) average."""
+    chosen = [(each.strength, each.share) for each in settings]
+    most = max(chosen, key=chosen.count)
+    sharp = [
+        np.log(each.sharpness) for each, own in zip(settings, chosen, strict=True) if own == most
+    ]
+    return Setting(most[0], float(np.exp(np.mean(sharp))), most[1])
+
+
+def _line(
+    model: Any, known: Any, labels: NDArray[np.int32], weights: NDArray[np.float32] | None
+) -> tuple[Floats, Floats]:
+    """What a classifier has learnt, of the classes that there are."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # as good as a larger penalty
+        model.fit(known, labels, sample_weight=weights)
+    return _either_side(model.coef_, model.intercept_)
+
+
+def _softmax(
+    coefficients: Floats, bias: Floats, sharpness: float, present: NDArray[Any], classes: int
+) -> tuple[Floats, Floats]:
+    """A line for every class, so sharp that its softmax is probable."""
+    every = np.zeros((classes, coefficients.shape[1])), np.full(classes, IMPOSSIBLE)
+    every[0][present], every[1][present] = sharpness * coefficients, sharpness * bias
+    return every
 
 
 def _either_side(coefficients: Floats, bias: Floats) -> tuple[Floats, Floats]:

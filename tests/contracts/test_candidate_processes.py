@@ -25,6 +25,8 @@ from tasks.config import Training
 from tasks.evaluation.calibration import temperature
 from tasks.evaluation.metrics import score
 from tasks.ragged import Examples
+from tasks.training import linear
+from tasks.training.one_vs_rest import Setting, usual
 from tests.command_line import ROOT
 from tests.contracts.order_rows import CLASSES, SPEC, splits_in
 
@@ -56,7 +58,7 @@ def job(prepared, out, name, **given):
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
-    """Eight candidates, two at a time; two of them cannot work."""
+    """Nine candidates, two at a time; two of them cannot work."""
     out = tmp_path_factory.mktemp("candidates")
     jobs = [
         job(prepared, out, "one", threads=2, architecture=LSTM),
@@ -65,6 +67,7 @@ def trained(prepared, tmp_path_factory):
         job(prepared, out, "as-it-was", training=UNCALIBRATED),
         job(prepared, out, "folded", folds=3, resampling="random_over"),
         job(prepared, out, "together", **TWICE, architecture=LSTM),
+        job(prepared, out, "solved", folds=3, fold_ensemble=True, architecture={"name": "linear"}),
         job(
             prepared, out, "misspelt", architecture={"name": "stacked_lstm", "options": {"unit": 4}}
         ),
@@ -129,6 +132,24 @@ def test_folds_are_scored_apart_and_counts_tell_what_resampling_did(trained):
     before, after = zip(*folded.class_counts.values(), strict=True)
     assert sum(before) == 90
     assert set(after) == {max(before)}
+
+
+def test_what_is_solved_for_has_learnt_from_all_rows_and_answers_for_none_it_had_seen(
+    trained, prepared
+):
+    folder = Path(trained["solved"].directory)
+    rows = Examples.joined([Examples.load(prepared / split) for split in ("train", "validation")])
+    test = Examples.load(prepared / "test")
+    held = np.load(folder / "out_of_fold_probabilities.npy")
+    parts = [saved.load(folder / "folds" / str(number) / "model.keras") for number in (1, 2, 3)]
+    for part, (_, left) in zip(parts, folds(rows.labels, None, 3, seed=4), strict=True):
+        np.testing.assert_allclose(answers(part, rows.take(left)), held[left], atol=1e-6)
+    told = [json.loads((folder / "folds" / str(n) / "solved.json").read_text()) for n in (1, 2, 3)]
+    linear.solve_again(parts, rows, None, usual([Setting(**one["linear"]) for one in told]))
+    expected = np.mean([answers(part, test) for part in parts], axis=0)
+    np.testing.assert_allclose(np.load(folder / "test_probabilities.npy"), expected, atol=1e-6)
+    model = saved.load(folder / "model.keras")
+    np.testing.assert_allclose(answers(model, test), expected, atol=1e-6)
 
 
 def test_models_of_all_folds_answer_with_their_mean_and_for_a_row_those_that_had_not_seen_it(

@@ -3,11 +3,15 @@
 import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.linear_model import RidgeClassifier
+from sklearn.preprocessing import StandardScaler
 
 from tasks.architectures import ARCHITECTURES, blocks
 from tasks.architectures.shares import SharesAbove
 from tasks.ragged import Examples, InputSpec, Ragged
 from tasks.training import convolutions
+from tasks.training.one_vs_rest import Setting
 from tasks.training.vectors import layers_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -135,3 +139,20 @@ def test_a_blend_of_text_is_left_alone():
 
 def test_no_mask_travels_past_the_shares():
     assert SharesAbove(2).compute_mask(None) is None
+
+
+def test_solved_again_it_answers_what_a_ridge_on_all_rows_does_and_keeps_its_kernels():
+    rows, other = wave_rows(120), wave_rows(60, seed=2)
+    models = [solved(wave_rows(40, seed=5), other, seed=seed) for seed in (1, 2)]
+    kernels = [model.get_layer("kernels_2").get_weights()[0] for model in models]
+    convolutions.solve_again(models, rows, None, Setting(0.1, 3.0), seed=1)
+    assert not np.allclose(*kernels)
+    for model, before in zip(models, kernels, strict=True):
+        np.testing.assert_array_equal(model.get_layer("kernels_2").get_weights()[0], before)
+        shares = keras.Model(model.input, model.get_layer("shares").output)
+        known, told = (answers(shares, each) for each in (rows, other))
+        scaler = StandardScaler().fit(known)
+        scaler.scale_ = np.maximum(scaler.scale_, 1e-3)
+        ridge = RidgeClassifier(10.0).fit(scaler.transform(known), rows.labels)
+        expected = softmax(3.0 * ridge.decision_function(scaler.transform(told)), axis=1)
+        np.testing.assert_allclose(answers(model, other), expected, atol=1e-3)

@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 from tasks.architectures import blocks, layers, saved, terms
 from tasks.ragged import Examples, InputSpec, Ragged
 from tasks.training import linear
+from tasks.training.one_vs_rest import Setting, usual
 from tests.contracts.order_rows import SPEC, order_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -155,6 +156,24 @@ def test_the_validation_rows_choose_how_long_pieces_are(monkeypatch):
         monkeypatch.setattr(linear, "SHARES", shares)
         left[shares] = surprise_of(answers(solved(train, other, spec=spec), other), other.labels)
     assert left[1.0, 0.5, 0.25] == left[0.25,] < left[0.5,] < left[1.0,]
+
+
+def test_solved_again_it_answers_what_a_machine_on_all_rows_does_as_sharply_as_it_is_told():
+    rows, other = order_rows(380, longest=9), order_rows(80, seed=1, longest=9)
+    counts = DictVectorizer().fit([*terms_of(rows), *terms_of(other)])
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(counts.transform(terms_of(rows)))
+    known, told = (tfidf.transform(counts.transform(terms_of(each))) for each in (rows, other))
+    machine = LinearSVC(C=0.3, tol=1e-6, max_iter=10_000).fit(known, rows.labels)
+    models = [solved(order_rows(50, seed=seed), other) for seed in (2, 3)]
+    linear.solve_again(models, rows, None, Setting(0.3, 2.5))
+    expected = softmax(2.5 * machine.decision_function(told), axis=1)
+    for model in models:
+        assert np.abs(answers(model, other) - expected).mean() < 0.01
+
+
+def test_most_folds_say_how_to_solve_again_and_only_those_how_sharply():
+    told = [Setting(1.0, 2.0, 0.5), Setting(0.3, 50.0, 0.5), Setting(1.0, 8.0, 0.5)]
+    assert usual(told) == pytest.approx((1.0, 4.0, 0.5))
 
 
 @pytest.mark.parametrize("width", [1, 4])
