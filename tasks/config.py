@@ -220,7 +220,7 @@ class Pipeline(Frozen):
     fold_ensemble: bool = Field(
         default=False,
         description="Each candidate is the mean of its fold models, which learn from train and "
-        "validation rows in turn; false: folds only measure.",
+        "validation rows in turn, and what is solved for from all; false: folds only measure.",
     )
     evaluation: Evaluation = Field(Evaluation(), description="How they are judged.")
     gates: tuple[Choice, ...] = Field(
