@@ -20,10 +20,10 @@ from flows.probation import undergo
 from flows.promotion import begin, conclude
 from flows.reaping import reap
 from flows.recording import record, skipped_for
-from flows.stopping import NightStopped, stoppable
 from infra import memory
 from infra.failpoints import failpoint
 from infra.settings import Settings
+from infra.stopping import NightStopped, stoppable
 from infra.storage import open_storage
 from model_registry.errors import RegistryUnreachable
 from model_registry.state import Champion

@@ -11,8 +11,8 @@ from flows.demonstration.play import BrokenPromise, Play
 from flows.demonstration.stage import PAGE, fresh
 from flows.demonstration.telling import Teller
 from flows.options import pipeline_of
-from flows.stopping import stoppable
 from infra.settings import Settings
+from infra.stopping import stoppable
 
 CONF = Path("conf/demonstration.yaml")
 

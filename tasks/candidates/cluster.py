@@ -25,6 +25,7 @@ from uuid import uuid4
 from infra import cluster
 from infra.cluster import NoCluster
 from infra.settings import Settings
+from infra.stopping import NightStopped
 from tasks.candidates.job import Job
 from tasks.candidates.room import Room
 from tasks.questions import TRAINING, code
@@ -174,6 +175,7 @@ class Cluster:
 
         Raises:
             Left: the process wants to end.
+            NightStopped: it was asked to, by SIGTERM.
         """
         self._leave(self._free)  # nothing waits for a seat, or it would have one
         errors = self._ray.exceptions
@@ -187,6 +189,8 @@ class Cluster:
             message: dict[str, Any] = self._ray.get(ready[0])
         except ConnectionError:
             return None
+        except SystemExit:  # what Ray makes of one that a signal's handler raised within it
+            raise NightStopped from None
         except errors.RayError as error:
             return self._again(name, _last_line(error))
         if "ended" in message:

@@ -40,7 +40,7 @@ HELD = "out_of_fold_probabilities.npy"
 
 DRIVER = """
 import json, logging, sys
-from flows.stopping import stoppable
+from infra.stopping import stoppable
 from tasks.candidates.job import Job
 from tasks.candidates.parallel import run_all
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)

@@ -1,6 +1,7 @@
 """SIGTERM as an exception, so that a night that is asked to end can say what it leaves."""
 
-# no `from __future__ import annotations`: imported by a flow module
+from __future__ import annotations
+
 import signal
 import threading
 from collections.abc import Iterator
