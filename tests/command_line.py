@@ -88,12 +88,12 @@ class Home:
 
     def nocturne(self, *arguments: str, timeout_seconds: float = 1_500) -> Answer:
         """Run the command as a user would, and wait."""
-        result = self._python("-m", "flows.cli", *arguments, timeout_seconds=timeout_seconds)
+        result = self.python("-m", "flows.cli", *arguments, timeout_seconds=timeout_seconds)
         return Answer(result.returncode, result.stdout, result.stderr)
 
     def one_after_another(self, *calls: Sequence[str]) -> list[Answer]:
         """Several calls in one process, which imports the libraries once for all of them."""
-        result = self._python("-c", EACH, json.dumps(calls))
+        result = self.python("-c", EACH, json.dumps(calls))
         assert result.returncode == 0, result.stderr
         return [Answer(*told) for told in json.loads(result.stdout)]
 
@@ -109,9 +109,10 @@ class Home:
                 start_new_session=True,
             )
 
-    def _python(
+    def python(
         self, *arguments: str, timeout_seconds: float = 1_500
     ) -> subprocess.CompletedProcess[str]:
+        """Run Python there with these words, and wait."""
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.path,

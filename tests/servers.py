@@ -12,7 +12,15 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ASKS = (signal.SIGTERM, signal.SIGKILL)
 
 
 def free_port():
@@ -24,12 +32,26 @@ def free_port():
     raise AssertionError("a hundred ports were tried and all are taken")
 
 
+def running(arguments, health, log, **how):
+    """Run `python -m ...` until the block ends; `launched` says how."""
+    return launched([sys.executable, "-m", *arguments], health, log, **how)
+
+
 @contextmanager
-def running(arguments, health, log, *, environment=None, patience_seconds=240):
-    """Run `python -m ...` until the block ends; yields once `health` answers with any status."""
+def launched(command, health, log, *, environment=None, patience_seconds=240, asks=ASKS):
+    """Run a command until the block ends; yields once `health` answers with any status.
+
+    Args:
+        command: Its words.
+        health: An address of it.
+        log: What it says is added there.
+        environment: Its variables; this process's own where None.
+        patience_seconds: Until the first answer.
+        asks: Signals that end it, each with 15 seconds until the next.
+    """
     with log.open("ab") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            command,
             env=environment or dict(os.environ),
             stdout=output,
             stderr=output,
@@ -43,12 +65,12 @@ def running(arguments, health, log, *, environment=None, patience_seconds=240):
             time.sleep(0.3)
         yield server
     finally:
-        stop(server)
+        stop(server, asks)
 
 
-def stop(server):
+def stop(server, asks=ASKS):
     """Ask the group to end, then kill what is left of it."""
-    for ask in (signal.SIGTERM, signal.SIGKILL):
+    for ask in asks:
         try:
             os.killpg(server.pid, ask)
             server.wait(15)
@@ -86,3 +108,23 @@ def receiver(status=200):
         yield server.server_port, heard
         server.shutdown()
         thread.join()
+
+
+def certificate_in(folder):
+    """The file of a key and of the certificate that vouches for 127.0.0.1, for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    style = serialization.PrivateFormat.PKCS8
+    path = folder / "certificate.pem"
+    path.write_bytes(key.private_bytes(pem, style, plain) + certificate.public_bytes(pem))
+    return path

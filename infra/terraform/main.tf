@@ -14,8 +14,10 @@ provider "aws" {
 }
 
 module "policies" {
-  source = "./policies"
-  bucket = var.bucket
+  source            = "./policies"
+  bucket            = var.bucket
+  oidc_provider_arn = var.oidc_provider_arn
+  oidc_issuer_url   = var.oidc_issuer_url
 }
 
 resource "aws_s3_bucket" "store" {
@@ -107,36 +109,15 @@ resource "aws_db_instance" "database" {
   final_snapshot_identifier   = "nocturne-final"
 }
 
-locals {
-  issuer = replace(var.oidc_issuer_url, "https://", "")
-  accounts = {
-    trainer  = "nocturne-worker"
-    promoter = "nocturne-promoter"
-    server   = "nocturne-scoring"
-    registry = "nocturne-mlflow"
-  }
-}
-
 resource "aws_iam_role" "role" {
-  for_each = local.accounts
-  name     = "nocturne-${each.key}"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Principal = { Federated = var.oidc_provider_arn }
-      Condition = { StringEquals = {
-        "${local.issuer}:aud" = "sts.amazonaws.com"
-        "${local.issuer}:sub" = "system:serviceaccount:nocturne:${each.value}"
-      } }
-    }]
-  })
+  for_each           = module.policies.trust
+  name               = "nocturne-${each.key}"
+  assume_role_policy = each.value
 }
 
 resource "aws_iam_role_policy" "store" {
-  for_each = local.accounts
+  for_each = module.policies.documents
   name     = "store"
   role     = aws_iam_role.role[each.key].id
-  policy   = module.policies.documents[each.key]
+  policy   = each.value
 }

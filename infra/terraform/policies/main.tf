@@ -1,4 +1,5 @@
-# Who may do what in the store, as documents: no provider, so `terraform test` runs anywhere.
+# Who may do what in the store and who may become whom, as documents: no provider, so `terraform
+# test` runs anywhere, and the tests of the project try them on an S3 service that enforces them.
 # The prefixes are those of the code; a test of the project keeps the two lists equal.
 
 terraform {
@@ -16,17 +17,64 @@ variable "sources" {
   default     = ["incoming"]
 }
 
+variable "answers" {
+  description = "Prefixes of the same bucket that `nocturne score` writes to."
+  type        = list(string)
+  default     = ["outgoing"]
+}
+
+variable "oidc_provider_arn" {
+  description = "Of the EKS cluster, for roles of service accounts."
+  type        = string
+}
+
+variable "oidc_issuer_url" {
+  description = "Of the same cluster, `https://...`."
+  type        = string
+}
+
 locals {
-  arn = "arn:aws:s3:::${var.bucket}"
+  arn    = "arn:aws:s3:::${var.bucket}"
+  issuer = replace(var.oidc_issuer_url, "https://", "")
+  accounts = {
+    trainer   = "nocturne-worker"
+    promoter  = "nocturne-promoter"
+    server    = "nocturne-scoring"
+    retention = "nocturne-retention"
+    registry  = "nocturne-mlflow"
+  }
   all = [
     "ledger", "leases", "monitoring", "nights", "probations", "probe", "quarantine",
     "references", "reports", "requests", "serving", "shadow", "snapshots", "tuning", "validations",
   ]
-  # Nobody deletes; a role without a prefix here cannot see it.
+  store = [for one in local.all : "store/${one}"]
+  # A role without a prefix here cannot see it. The bucket is versioned, and nobody deletes a version for good.
   roles = {
-    trainer  = { reads = local.all, writes = [for one in local.all : one if one != "serving"] }
-    promoter = { reads = setsubtract(local.all, ["requests", "quarantine"]), writes = ["ledger", "probe"] }
-    server   = { reads = ["ledger", "shadow"], writes = ["requests", "serving", "shadow"] }
+    trainer = {
+      reads   = concat(local.store, var.sources, var.answers)
+      writes  = setunion(setsubtract(local.store, ["store/serving"]), var.answers)
+      deletes = concat(["store/leases"], var.answers) # a batch's own, when it ends or is asked for anew
+    }
+    promoter = {
+      reads   = setsubtract(local.store, ["store/requests", "store/quarantine"])
+      writes  = ["store/ledger", "store/probe"]
+      deletes = []
+    }
+    server = {
+      reads   = ["store/ledger", "store/shadow"]
+      writes  = ["store/requests", "store/serving", "store/shadow"]
+      deletes = []
+    }
+    retention = { # who runs `nocturne gc`
+      reads   = local.store
+      writes  = ["store/leases", "store/ledger", "store/probe"]
+      deletes = [for one in ["monitoring", "quarantine", "references", "reports", "requests", "snapshots"] : "store/${one}"]
+    }
+    registry = { # MLflow's server, which deletes what `nocturne gc` asks it to
+      reads   = ["mlflow"]
+      writes  = ["mlflow"]
+      deletes = ["mlflow"]
+    }
   }
   statements = {
     for role, may in local.roles : role => concat([
@@ -35,49 +83,40 @@ locals {
         Effect    = "Allow"
         Action    = ["s3:ListBucket"]
         Resource  = [local.arn]
-        Condition = { StringLike = { "s3:prefix" = [for one in distinct(concat(tolist(may.reads), may.writes)) : "store/${one}/*"] } }
-      },
-      {
-        Sid      = "Read"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject"]
-        Resource = [for one in may.reads : "${local.arn}/store/${one}/*"]
-      },
-      {
-        Sid      = "Write"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject"]
-        Resource = [for one in may.writes : "${local.arn}/store/${one}/*"]
-      },
+        Condition = { StringLike = { "s3:prefix" = [for one in setunion(may.reads, may.writes) : "${one}/*"] } }
+      }
+      ], [
+      for name, places in { Read = may.reads, Write = may.writes, Delete = may.deletes } : {
+        Sid                      = name
+        Effect                   = "Allow"
+        Action                   = ["s3:${ { Read = "Get", Write = "Put", Delete = "Delete" }[name]}Object"]
+        Resource                 = [for one in places : "${local.arn}/${one}/*"]
+      } if length(places) > 0
     ])
   }
 }
 
 output "documents" {
-  description = "Policy documents by role; `registry` is the MLflow server's."
-  value = merge({
-    for role, statements in local.statements : role => jsonencode({
+  description = "Policy documents by role."
+  value       = { for role, statements in local.statements : role => jsonencode({ Version = "2012-10-17", Statement = statements }) }
+}
+
+output "trust" {
+  description = "Trust policy documents by role: one service account of the cluster may become it."
+  value = {
+    for role, account in local.accounts : role => jsonencode({
       Version = "2012-10-17"
-      Statement = concat(statements, role != "trainer" ? [] : [
-        {
-          Sid      = "Sources"
-          Effect   = "Allow"
-          Action   = ["s3:GetObject"]
-          Resource = [for one in var.sources : "${local.arn}/${one}/*"]
-        }
-      ])
+      Statement = [{
+        Effect    = "Allow"
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Principal = { Federated = var.oidc_provider_arn }
+        Condition = { StringEquals = {
+          "${local.issuer}:aud" = "sts.amazonaws.com"
+          "${local.issuer}:sub" = "system:serviceaccount:nocturne:${account}"
+        } }
+      }]
     })
-    }, {
-    registry = jsonencode({
-      Version = "2012-10-17"
-      Statement = [
-        { Sid = "List", Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.arn],
-        Condition = { StringLike = { "s3:prefix" = ["mlflow/*"] } } },
-        { Sid = "Artifacts", Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject"],
-        Resource = ["${local.arn}/mlflow/*"] },
-      ]
-    })
-  })
+  }
 }
 
 output "bucket_policy" {

@@ -3,40 +3,17 @@
 import hashlib
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tasks.datasets.errors import DataError
 from tasks.datasets.files import read_csv
+from tests.servers import certificate_in
 
 CONTENT = b"text,label\nhello,a\n"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-def _certificate(folder):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(here, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    style = serialization.PrivateFormat.PKCS8
-    path = folder / "certificate.pem"
-    path.write_bytes(key.private_bytes(pem, style, plain) + certificate.public_bytes(pem))
-    return path
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -49,7 +26,7 @@ def site(tmp_path_factory):
     """The address of a folder and the certificate that vouches for it."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "rows.csv").write_bytes(CONTENT)
-    certificate = _certificate(tmp_path_factory.mktemp("keys"))
+    certificate = certificate_in(tmp_path_factory.mktemp("keys"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
