@@ -18,8 +18,8 @@ from flows.console import (
     out,
     overview_table,
     show_facts,
-    showing,
 )
+from flows.display import err, showing
 from flows.options import DEFAULT, Conf, Json, pipeline_of
 from infra import collecting
 
@@ -180,7 +180,7 @@ def _tell_unused(night: Night, pipeline: Pipeline, given: list[str]) -> None:
     from tasks.questions import of_night
 
     if given and night.settings_digest != of_night(pipeline):
-        console.err.print(
+        err.print(
             f"[yellow]night {night.logical_date} was finished already, by other settings or code: "
             f"{' and '.join(given)} not used; --force runs it anew with them[/]",
             highlight=False,

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,109 +22,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+from flows.display import err
 
+if TYPE_CHECKING:
     from tasks.references import Night
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-OURS = ("flows", "tasks", "expectations", "model_registry", "infra")
-QUIET_SECONDS = 5.0
 PROSE = 30  # longer cells are prose
 NUMBER = re.compile(r"[-+]?[\d.,]*\s?(%|B|kB|MB|GB|s|ms)?|–")
 
 out = Console()
-err = Console(stderr=True)
 
 
 class Refused(RuntimeError):
     """A contract or a gate said no; exit code 3."""
-
-
-class Display(logging.Handler):
-    """Draws progress bars on a terminal; elsewhere writes at most a line every 5 s a subject."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._live = err.is_terminal
-        self._bars: dict[str, TaskID] = {}
-        self._said: dict[str, float] = {}
-        columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}")
-        self._progress = Progress(
-            *columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=err
-        )
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Draw or print one record; progress records carry `subject`, `done`, `total`, `note`."""
-        if not hasattr(record, "subject"):
-            err.print(
-                escape(record.getMessage()),
-                style=_style(record.levelno),
-                highlight=False,
-                soft_wrap=True,
-            )
-        elif self._live:
-            self._draw(record)
-        elif self._due(record):
-            err.print(escape(record.getMessage()), highlight=False, soft_wrap=True)
-
-    def _draw(self, record: Any) -> None:
-        if record.subject not in self._bars:
-            self._progress.start()
-            bar = self._progress.add_task(record.subject, total=record.total, note="")
-            self._bars[record.subject] = bar
-        bar = self._bars[record.subject]
-        self._progress.update(bar, completed=record.done, total=record.total, note=record.note)
-
-    def _due(self, record: Any) -> bool:
-        now = time.monotonic()
-        last = self._said.get(record.subject, -QUIET_SECONDS)
-        over = record.total is not None and record.done >= record.total
-        if not over and now - last < QUIET_SECONDS:
-            return False
-        self._said[record.subject] = now
-        return True
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._bars:
-            self._progress.stop()
-        super().close()
-
-
-def _style(level: int) -> str:
-    return "red" if level >= logging.ERROR else "yellow" if level >= logging.WARNING else "dim"
-
-
-@contextmanager
-def showing(*, quiet: bool = False, prepared: bool = True) -> Iterator[None]:
-    """Show our own log records until the block ends.
-
-    Args:
-        quiet: Show nothing.
-        prepared: Set the libraries' environment first, for the servers that are known now.
-    """
-    from infra.orchestration import prepare
-    from infra.settings import Settings
-
-    if prepared:
-        prepare(Settings(), log_level="WARNING")
-    display = None if quiet else Display()
-    for name in OURS:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        if display:
-            logger.addHandler(display)
-    try:
-        yield
-    finally:
-        if display:
-            display.close()
-            for name in OURS:
-                logging.getLogger(name).removeHandler(display)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from flows import console
-from flows.console import answer, exit_codes, grid, show_facts, showing
+from flows.console import answer, exit_codes, grid, show_facts
+from flows.display import showing
 from flows.options import DEFAULT, By, Conf, Json, Reason, pipeline_of
 
 app = typer.Typer()

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import missed
+from flows.display import aloud
 from infra.settings import Settings
 from infra.storage import open_storage
 from tasks import watched_days
@@ -36,15 +37,16 @@ def monitor(
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     yesterday = missed.local_day(scheduled, pipeline.monitoring.timezone) - timedelta(days=1)
     day = logical_date or yesterday
-    known = recorded(pipeline, day, force=force)
-    if known is not None:
-        return known
-    found = log_day(write_report(pipeline, watch(pipeline, day)))
-    if found.alarm:
-        found = raise_alarm(found)
-    keep(found)
-    leave_page(found)
-    return found
+    with aloud(pipeline.name):
+        known = recorded(pipeline, day, force=force)
+        if known is not None:
+            return known
+        found = log_day(write_report(pipeline, watch(pipeline, day)))
+        if found.alarm:
+            found = raise_alarm(found)
+        keep(found)
+        leave_page(found)
+        return found
 
 
 def monitor_day(

@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from flows import missed
 from flows.cleaning import after_night
+from flows.display import aloud
 from flows.kept import KeptSteps
 from flows.overlap import given_way, patience
 from flows.probation import undergo
@@ -90,7 +91,8 @@ def retrain(pipeline: Pipeline, logical_date: date | None = None, *, force: bool
     day = logical_date or missed.logical_day(scheduled, pipeline.schedule)
     covers = logical_date is None and deployment.id is not None  # nobody started it by hand
     try:
-        night = _one(pipeline, day, scheduled if covers else None, force=force)
+        with aloud(pipeline.name):
+            night = _one(pipeline, day, scheduled if covers else None, force=force)
     except StillRunning as running:
         return cast("Night", given_way(running))
     if night.outcome == "failed":

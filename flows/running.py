@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.console import answer, err, exit_codes, grid, out, show_facts, showing
+from flows.console import answer, exit_codes, grid, out, show_facts
+from flows.display import err, showing
 from flows.options import DEFAULT, Json, pipelines_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -46,18 +45,21 @@ class Served(Runner):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
+        self._ours: asyncio.Task[Any] | None = None
         self._tmp_dir = Path(tempfile.mkdtemp(prefix="nocturne-runner-"))
 
     async def __aenter__(self) -> Served:
         """Ready to start, with questions that are asked again for as long as it takes."""
+        self._ours = asyncio.current_task()
         await super().__aenter__()
         poller = self._scheduled_run_poller
         poller._get_and_submit_flow_runs = _patient(poller._get_and_submit_flow_runs)  # type: ignore[method-assign]
         return self
 
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
-        """End the loop; leaving it ends runs and pauses schedules."""
-        sys.exit(0)
+        """Leave the loop, which ends runs and pauses schedules, before anything in it ends."""
+        if self._ours:
+            self._ours.get_loop().call_soon_threadsafe(self._ours.cancel)
 
 
 def _patient(ask: Question) -> Question:
@@ -100,7 +102,7 @@ def serve(*pipelines: Pipeline) -> None:
             logger.warning("%s: left to the workers of pool %s", made.full_name, pool)
         else:
             runner.add_deployment(made)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(runner.start())
 
 

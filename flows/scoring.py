@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import missed
+from flows.display import aloud
 from flows.overlap import given_way
 from tasks.config import Choice, Pipeline
 from tasks.lease import StillRunning
@@ -50,7 +51,8 @@ def score(
     scheduled: datetime = flow_run.scheduled_start_time or datetime.now(UTC)
     day = logical_date or missed.local_day(scheduled, pipeline.scoring.timezone)
     try:
-        found = score_batch(pipeline, source, target, day, fresh=force)
+        with aloud(pipeline.name):
+            found = score_batch(pipeline, source, target, day, fresh=force)
     except StillRunning as running:
         return cast("Predictions", given_way(running))
     if found.refused:

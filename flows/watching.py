@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import console
-from flows.console import answer, exit_codes, grid, out, show_facts, showing, size
+from flows.console import answer, exit_codes, grid, out, show_facts, size
+from flows.display import showing
 from flows.options import DEFAULT, By, Conf, Json, pipeline_of, place_of
 
 if TYPE_CHECKING:

@@ -36,18 +36,19 @@ QUIET = {
 }
 
 
-def prepare(settings: Settings, *, log_level: str = "INFO") -> None:
+def prepare(settings: Settings, *, console_level: str = "INFO") -> None:
     """Set what the libraries read, leaving alone what the user has set already.
 
     Args:
         settings: Places; an empty `prefect_url` means a temporary server over SQLite.
-        log_level: Of Prefect's own messages on the console; its API gets every line anyway.
+        console_level: Of what Prefect puts on the console; its API gets every line anyway, also
+            from the processes that it starts for runs.
     """
     home = (settings.home / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)  # Prefect makes only the last folder itself
     defaults = QUIET | {
         "PREFECT_HOME": str(home),
-        "PREFECT_LOGGING_LEVEL": log_level,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,expectations,model_registry,infra",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.rule import Rule
 
-from flows.console import err, out
+from flows.console import out
+from flows.display import err
 from tasks.demonstration.story import Promise
 
 

@@ -38,6 +38,7 @@ PIPELINE = {
     "monitoring": {"alarm_after": {"k": 1, "of": 1}, "min_rows": 20},
 }
 
+LINES = ("words: 8 of 8", "ledger small, entry 1: proposed")
 LATER = """
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,14 +119,19 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due(trainer):
     served = trainer.started("schedule", conf, log=log)
     try:
         run = _first_run(trainer, served, log)
+        for line in LINES:
+            _until(lambda line=line: any(line in told for told in _logs(trainer)), log)
     finally:
         stop(served)
     said = log.read_text()
+    assert served.returncode == 0
     assert "was never awaited" not in said
+    assert "Traceback" not in said, said
     assert "denied" not in said.lower(), said
     assert run["state_type"] == "COMPLETED", said[-4000:]
     assert run["auto_scheduled"]
     assert "waits for a person" in run["state"]["message"]
+    assert all(f"small: {line}" in said for line in LINES), said
 
 
 def test_a_person_approves_who_may_write_decisions_alone(team):
@@ -225,6 +231,12 @@ def _first_run(home, served, log, *, patience_seconds=900):
 
 def _flow_runs(home):
     return _answer(home.variables["NOCTURNE_PREFECT_URL"] + "/flow_runs/filter", {})
+
+
+def _logs(home):
+    """What Prefect's page shows of the runs."""
+    found = _answer(home.variables["NOCTURNE_PREFECT_URL"] + "/logs/filter", {"limit": 200})
+    return [record["message"] for record in found]
 
 
 def _answer(url, content):
