@@ -125,6 +125,7 @@ def validate(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) ->
     with exit_codes(as_json=as_json), showing(quiet=as_json):
         from flows.validating import check
 
+        logging.getLogger("expectations.validation").setLevel(logging.WARNING)  # the table says it
         result = check(pipeline_of(conf), day.date() if day else None)
         answer(result.model_dump(mode="json"), as_json=as_json, table=lambda: _findings(result))
         if not result.accepted:
@@ -132,9 +133,9 @@ def validate(conf: Conf = DEFAULT, day: Day = None, *, as_json: Json = False) ->
 
 
 def _findings(result: Any) -> None:
-    rows = [(f.rule, f.severity, str(f.rows), f.message) for f in result.findings]
+    rows = [(f.severity, str(f.rows), f.message) for f in result.findings]
     if rows:
-        grid("What did not hold", ("rule", "severity", "rows", "message"), rows)
+        grid("What did not hold", ("severity", "rows", "message"), rows)
     verdict = "[green]accepted[/]" if result.accepted else "[red]refused[/]"
     out.print(f"{verdict}: {result.reason}", highlight=False)
     out.print(f"quarantined: {result.quarantined}; Data Docs: {result.data_docs}", soft_wrap=True)

@@ -241,7 +241,9 @@ def policed_s3(folder):
     issuer = Issuer()
     with issuer.published(), tempfile.TemporaryDirectory(prefix="weed-") as place:
         said = rendered(folder, issuer) if limits else unlimited(issuer)
-        ports = {name: free_port() for name in PORTS}
+        ports = {}
+        while len(set(ports.values())) < len(PORTS):
+            ports = {name: free_port() for name in PORTS}
         cloud = Cloud(
             folder=folder,
             port=ports["s3.port.https"],
@@ -270,6 +272,7 @@ def _command(place, ports, certificate, configured):
         (place / name).write_text(json.dumps(content))
     return [
         str(Path(sys.executable).with_name("weed")),
+        f"-logdir={place}",
         "server",
         f"-dir={place}",
         "-ip=127.0.0.1",
