@@ -57,9 +57,13 @@ class Served(Runner):
         return self
 
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
-        """Leave the loop, which ends runs and pauses schedules, before anything in it ends."""
-        if self._ours:
-            self._ours.get_loop().call_soon_threadsafe(self._ours.cancel)
+        """Leave the loop, which ends runs and pauses schedules, before anything in it ends.
+
+        A second one changes nothing: it would leave runs that the first is about to end.
+        """
+        ours, self._ours = self._ours, None
+        if ours and not ours.done():
+            ours.get_loop().call_soon_threadsafe(ours.cancel)
 
 
 def _patient(ask: Question) -> Question:

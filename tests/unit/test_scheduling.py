@@ -18,8 +18,11 @@ def test_a_sigterm_ends_it_and_leaves_no_coroutine_that_nobody_awaits():
         served.handle_sigterm()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(60)
+        served.handle_sigterm()  # while what it runs is ended
+        await asyncio.sleep(0.01)
+        return "ended in order"
 
-    asyncio.run(asked())
+    assert asyncio.run(asked()) == "ended in order"
     gc.collect()
 
 
