@@ -12,7 +12,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -33,12 +33,10 @@ PIPELINE = {
     "source": {"reader": {"name": "csv", "options": {"path": ROWS}}},
     "candidates": TINY["candidates"][1:],
     "gates": ["finite"],
-    "policy": {"approval": "required"},
     "retention": {"live_days": 1},
     "monitoring": {"alarm_after": {"k": 1, "of": 1}, "min_rows": 20},
 }
-
-LINES = ("words: 8 of 8", "ledger small, entry 1: proposed")
+LINES = ("words: 8 of 8", "ledger small, entry 2: done: v1 is in Production")
 LATER = """
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,7 +110,7 @@ def store(team, monkeypatch):
     return team.cloud.store()
 
 
-def test_a_night_runs_by_itself_when_its_schedule_is_due(trainer):
+def test_a_night_runs_by_itself_when_its_schedule_is_due_and_promotes(trainer):
     """Due every minute, so that a machine that is slow to start the schedule misses nothing."""
     conf = trainer.write(PIPELINE, schedule={"cron": "* * * * *", "timezone": "UTC"})
     log = trainer.path / "schedule.log"
@@ -130,20 +128,12 @@ def test_a_night_runs_by_itself_when_its_schedule_is_due(trainer):
     assert "denied" not in said.lower(), said
     assert run["state_type"] == "COMPLETED", said[-4000:]
     assert run["auto_scheduled"]
-    assert "waits for a person" in run["state"]["message"]
+    assert run["state"]["message"].startswith("promoted: ")
+    status = trainer.nocturne("status", conf, "--json").json
+    assert status["champion"]["version"] == "1"
+    nights = {night["logical_date"]: night["outcome"] for night in status["nights"]}
+    assert nights[run["expected_start_time"][:10]] == "promoted"
     assert all(f"small: {line}" in said for line in LINES), said
-
-
-def test_a_person_approves_who_may_write_decisions_alone(team):
-    conf, promoter = str(team.home.path / "conf" / "small.yaml"), team.as_a("promoter")
-    status, approved, after = promoter.one_after_another(
-        ("status", conf, "--json"),
-        ("approve", conf, "--reason", "seen", "--json"),
-        ("status", conf, "--json"),
-    )
-    assert status.json["champion"] is None
-    assert approved.code == 0, approved.err
-    assert after.json["champion"]["version"] == "1"
 
 
 def test_live_inputs_that_drift_raise_an_alarm_that_starts_a_night(trainer, store):
@@ -190,6 +180,22 @@ def test_a_batch_is_scored_into_the_bucket_and_leaves_no_lease(team, trainer):
     assert "lease" not in scored.err
     found = team.cloud.root.list_objects_v2(Bucket=BUCKET, Prefix="outgoing/tickets/")
     assert "outgoing/tickets/_SUCCESS" in {one["Key"] for one in found["Contents"]}
+
+
+def test_a_person_approves_who_may_write_decisions_alone(team, trainer):
+    """A challenger of another day, which waits for a word."""
+    conf = trainer.write(PIPELINE, policy={"approval": "required"})
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    night = trainer.nocturne("retrain", conf, "--date", yesterday)
+    assert night.code == 3, night.err
+    status, approved, after = team.as_a("promoter").one_after_another(
+        ("status", conf, "--json"),
+        ("approve", conf, "--reason", "seen", "--json"),
+        ("status", conf, "--json"),
+    )
+    assert status.json["champion"]["version"] == "1"
+    assert approved.code == 0, approved.err
+    assert after.json["champion"]["version"] == "2"
 
 
 def test_who_keeps_retention_deletes_old_logs_and_no_decision(team, store):
