@@ -18,7 +18,7 @@ from tasks.ragged import InputSpec
 
 Tensor = Any
 KERNELS = (7, 5, 3)
-PAIRS = 1 << 15
+FEWEST_PAIRS, MOST_PAIRS = 1 << 15, 1 << 17  # ids of pairs of neighbours
 DILATIONS, LEVELS = (1, 2, 4, 8), 8  # of random convolutions, and of what they answer
 TAPS, HEAVY = 9, 3  # steps that such a kernel weighs, and those of them that it weighs most
 HASHED = 10_000  # ids of what training adds to vectors learnt before
@@ -222,14 +222,20 @@ def linear(spec: InputSpec, classes: int) -> keras.Model:
     inputs = keras.Input((None,) if spec.width == 1 else (None, spec.width), dtype="int32")
     table = {"embeddings_initializer": "zeros", "trainable": False}
     terms, counts = Counted()(inputs)
-    pairs, counts_of_pairs = Counted()(own.Pairs(PAIRS, name="pairs")(inputs))
+    buckets = ids_of_pairs(spec)
+    pairs, counts_of_pairs = Counted()(own.Pairs(buckets, name="pairs")(inputs))
     scores = TermScores(name="scores")(
         keras.layers.Embedding(spec.size, classes + 1, name="terms", **table)(terms),
-        keras.layers.Embedding(PAIRS, classes + 1, name="terms_of_pairs", **table)(pairs),
+        keras.layers.Embedding(buckets, classes + 1, name="terms_of_pairs", **table)(pairs),
         counts,
         counts_of_pairs,
     )
     return keras.Model(inputs, keras.layers.Activation("softmax")(scores))
+
+
+def ids_of_pairs(spec: InputSpec) -> int:
+    """Ids that pairs of neighbours share: two at least for each token there is, within bounds."""
+    return min(max(FEWEST_PAIRS, 1 << (2 * spec.size - 1).bit_length()), MOST_PAIRS)
 
 
 def convolved_at_random(spec: InputSpec, classes: int) -> keras.Model:

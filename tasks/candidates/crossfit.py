@@ -20,7 +20,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.architectures import blocks, saved
+from tasks.architectures import saved
+from tasks.architectures.merged import merged
 from tasks.candidates.fitting import fit_one, write_history, write_json
 from tasks.candidates.folds import Rows, folds
 from tasks.candidates.job import FOLDS, Job
@@ -174,7 +175,7 @@ def mean_of_folds(job: Job, rows: Examples) -> keras.Model:
         logger.info("%s: solved again for all %d rows", job.name, len(rows))
         every = resample(rows, job.resampling, job.classes, job.spec, seed=job.seed)
         solve_again(models, every.examples, every.weights, settings, seed=job.seed)
-    return blocks.together(models, name="fold_ensemble")
+    return merged(models, name="fold_ensemble")
 
 
 def mean_history(job: Job) -> tuple[dict[str, Any], ...]:

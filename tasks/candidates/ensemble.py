@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.architectures import blocks, saved
+from tasks.architectures.merged import merged
 from tasks.candidates.folds import folds
 from tasks.candidates.job import Job
 from tasks.config import ConfigError
@@ -74,7 +75,7 @@ class Ensemble:
     def model(self) -> keras.Model:
         """One model that answers as they do together."""
         models = [saved.load(Path(each) / "model.keras") for each in self.members]
-        return blocks.tempered(blocks.together(models, name="ensemble"), self.temperature)
+        return blocks.tempered(merged(models, name="ensemble"), self.temperature)
 
 
 def chosen(answers: Mapping[str, Answers], labels: NDArray[np.int32]) -> list[str]:

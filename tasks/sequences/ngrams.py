@@ -38,7 +38,7 @@ class WordNgramTokenizer:
         self,
         words: Sequence[str] = (),
         *,
-        max_tokens: int = 20_000,
+        max_tokens: int = 50_000,
         min_count: int = 2,
         buckets: int = 10_000,
         shortest: int = 3,

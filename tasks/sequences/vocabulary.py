@@ -22,7 +22,7 @@ class WordTokenizer:
     """
 
     def __init__(
-        self, words: Sequence[str] = (), *, max_tokens: int = 20_000, min_count: int = 2
+        self, words: Sequence[str] = (), *, max_tokens: int = 50_000, min_count: int = 2
     ) -> None:
         self._words = list(words)
         self._ids = {word: number for number, word in enumerate(words, UNKNOWN + 1)}

@@ -176,6 +176,16 @@ def test_most_folds_say_how_to_solve_again_and_only_those_how_sharply():
     assert usual(told) == pytest.approx((1.0, 4.0, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("tokens", "ids"),
+    [(30, 32_768), (16_384, 32_768), (16_385, 65_536), (60_000, 131_072), (900_000, 131_072)],
+)
+def test_pairs_have_two_ids_for_each_token_within_bounds(tokens, ids):
+    model = blocks.linear(InputSpec("text", tokens), 3)
+    assert model.get_layer("pairs").buckets == ids
+    assert model.get_layer("terms_of_pairs").input_dim == ids
+
+
 @pytest.mark.parametrize("width", [1, 4])
 def test_ids_are_put_in_order_and_counted_row_by_row(width):
     given = np.random.default_rng(0).integers(0, 6, (5, 8, width)).astype(np.int32)

@@ -41,14 +41,15 @@ def answered_alike(name, spec, path, *, fused, folds=0, **options):
         warnings.simplefilter("ignore")  # of Keras and tf2onnx about NumPy
         from serving import graphs
         from tasks.architectures import blocks
+        from tasks.architectures.merged import merged
 
         model = ARCHITECTURES[name](spec, 3, **options)
         if folds:
             others = [ARCHITECTURES[name](spec, 3) for _ in range(folds - 1)]
             calibrated = [blocks.tempered(each, 0.8) for each in (model, *others)]
-            model = blocks.together(calibrated, name="folds")
+            model = merged(calibrated, name="folds")
             reader = blocks.tempered(ARCHITECTURES["lstm_attention"](spec, 3), 1.3)
-            model = blocks.tempered(blocks.together([model, reader], name="ensemble"), 0.9)
+            model = blocks.tempered(merged([model, reader], name="ensemble"), 0.9)
         batches = [sample(spec, *shape) for shape in SHAPES]
         batches.append(batches[0] * 0)  # a row without a step
         expected = [model.predict_on_batch(batch) for batch in batches]
