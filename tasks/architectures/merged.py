@@ -1,9 +1,9 @@
 """Several models as one that answers with their mean, in which what is equal is there once.
 
-Fold models have much in common: vectors learnt before, members that were solved again for all
-rows, kernels drawn from one seed, the mask. A layer whose class, options, weights and inputs are
-those of another says what that says (common subexpression elimination, on layers), so it is
-neither kept nor asked again.
+Fold models have much in common: vectors learnt before, members of text that were solved again
+for all rows, the random kernels of series of one channel, the mask. A layer whose class, options,
+weights and inputs are those of another says what that says (common subexpression elimination, on
+layers), so it is neither kept nor asked again.
 """
 
 from __future__ import annotations
