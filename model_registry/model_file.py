@@ -39,7 +39,7 @@ OWN: dict[str, frozenset[str]] = {  # the same of this project's own layers
             "Tempered",
         }
     ),
-    "tasks.architectures.shares": frozenset({"SharesAbove"}),
+    "tasks.architectures.shares": frozenset({"SharesAbove", "SharesWon"}),
     "tasks.architectures.strides": frozenset({"StepMeans", "WindowsPresent"}),
     "tasks.architectures.terms": frozenset({"Counted", "TermScores"}),
 }

@@ -258,9 +258,11 @@ class InputSpec:
         size: Vocabulary size, or channels with the presence channel counted.
         width: Ids of one token (text only).
         vectors: Width of the word vectors learnt before; 0: none.
+        steps: Median length of the train rows (series only); 0: not known.
     """
 
     kind: str
     size: int
     width: int = 1
     vectors: int = 0
+    steps: int = 0

@@ -10,7 +10,7 @@ import keras
 from tasks.architectures import ids as renamed
 from tasks.architectures import layers as own
 from tasks.architectures import strides
-from tasks.architectures.shares import SharesAbove
+from tasks.architectures.shares import SharesAbove, SharesWon
 from tasks.architectures.terms import Counted, TermScores
 from tasks.config import ConfigError
 from tasks.misfits import unknown
@@ -19,8 +19,9 @@ from tasks.ragged import InputSpec
 Tensor = Any
 KERNELS = (7, 5, 3)
 FEWEST_PAIRS, MOST_PAIRS = 1 << 15, 1 << 17  # ids of pairs of neighbours
-DILATIONS, LEVELS = (1, 2, 4, 8), 8  # of random convolutions, and of what they answer
+LEAST_DILATIONS, LEVELS = 4, 8  # of random convolutions, and levels of what they answer
 TAPS, HEAVY = 9, 3  # steps that such a kernel weighs, and those of them that it weighs most
+GROUPS, RIVALS = 32, 8  # of kernels that compete, and those of a group
 HASHED = 10_000  # ids of what training adds to vectors learnt before
 POOLINGS: dict[str, tuple[str, ...]] = {
     "all": ("max", "mean", "attention"),
@@ -248,18 +249,28 @@ def convolved_at_random(spec: InputSpec, classes: int) -> keras.Model:
     mask = own.Presence()(inputs)
     steps = own.ClearPadding()(inputs, mask)
     still = {"trainable": False, "use_bias": False, "padding": "same"}
-    shares = [
-        SharesAbove(LEVELS, name=f"shares_{dilation}")(
+    kinds = (
+        ("kernels", comb(TAPS, HEAVY), "shares", SharesAbove, LEVELS),
+        ("rivals", GROUPS * RIVALS, "won", SharesWon, RIVALS),
+    )
+    found = [
+        summary(option, name=f"{of_them}_{dilation}")(
             keras.layers.Conv1D(
-                comb(TAPS, HEAVY), TAPS, dilation_rate=dilation, name=f"kernels_{dilation}", **still
+                kernels, TAPS, dilation_rate=dilation, name=f"{name}_{dilation}", **still
             )(steps),
             mask,
         )
-        for dilation in DILATIONS
+        for name, kernels, of_them, summary, option in kinds
+        for dilation in dilations(spec.steps)
     ]
-    joined = keras.layers.Concatenate(name="shares")(shares)
+    joined = keras.layers.Concatenate(name="found")(found)
     head = keras.layers.Dense(classes, activation="softmax", trainable=False, name="solved")
     return keras.Model(inputs, head(joined))
+
+
+def dilations(steps: int) -> tuple[int, ...]:
+    """1, 2, 4, 8, and doubled as long as a kernel's steps lie within a row of so many."""
+    return tuple(1 << n for n in range(31) if n < LEAST_DILATIONS or (TAPS - 1 << n) <= steps)
 
 
 def together(members: list[keras.Model], name: str) -> keras.Model:

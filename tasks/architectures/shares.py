@@ -64,3 +64,67 @@ class SharesAbove(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "levels": self.levels}
+
+
+@register
+class SharesWon(keras.layers.Layer):  # type: ignore[misc]
+    """How far each feature of a group is the greatest of it over a row, and how often the least.
+
+    After Hydra (Dempster, Schmidt and Webb 2023, https://arxiv.org/abs/2203.13652), where the
+    features are answers of kernels that compete at every step. Here the winner does not take a
+    step whole: those within a band below it have parts that fall from 1 to 0, so that rounding,
+    which differs between machines, does not choose between two that are as good as equal.
+
+    Args:
+        rivals: Features of a group. Of n groups, the features of one lie n apart.
+
+    Call arguments:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, True at a real step.
+
+    Returns:
+        `(batch, 2 * features)`: roots of the mean of what each feature had where it was greatest,
+        and of the share of steps where it was least; 0 for a row without a real step.
+    """
+
+    def __init__(self, rivals: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rivals = rivals
+        self.supports_masking = True
+
+    def build(self, inputs_shape: tuple[Any, ...], mask_shape: Any = None) -> None:
+        """Make the steepness of each group's band, `(groups,)`, given and not learnt."""
+        del mask_shape
+        self.steepness = self.add_weight(
+            shape=(inputs_shape[-1] // self.rivals,),
+            initializer="ones",
+            name="steepness",
+            trainable=False,
+        )
+
+    def call(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """See the class."""
+        present = ops.reshape(ops.cast(mask, inputs.dtype), (*ops.shape(mask), 1, 1))
+        groups = inputs.shape[-1] // self.rivals
+        grouped = ops.reshape(inputs, (*ops.shape(mask), self.rivals, groups))
+        scaled = grouped * self.steepness
+        above = ops.relu(scaled - ops.max(scaled, axis=2, keepdims=True) + 1.0)
+        below = ops.relu(ops.min(scaled, axis=2, keepdims=True) + 1.0 - scaled)
+        above, below = (
+            part * (present / ops.sum(part, axis=2, keepdims=True)) for part in (above, below)
+        )
+        sums = ops.concatenate([ops.sum(above * grouped, axis=1), ops.sum(below, axis=1)], axis=1)
+        means = sums / ops.maximum(ops.sum(present, axis=1), 1.0)
+        return ops.sqrt(ops.maximum(ops.reshape(means, (-1, 2 * inputs.shape[-1])), 0.0))
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
+        """No mask travels with the output."""
+
+    def compute_output_spec(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """One vector a row."""
+        del mask
+        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1] * 2), inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rivals": self.rivals}

@@ -8,10 +8,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from infra.settings import Settings
 from tasks.candidates.job import Job
 from tasks.config import COMBINING, Pipeline
 from tasks.questions import of_candidate
+from tasks.ragged import Ragged
 from tasks.references import Prepared
 from tasks.steps import digest_of, digest_of_folder
 
@@ -28,6 +31,8 @@ def jobs_of(pipeline: Pipeline, prepared: Prepared) -> list[Job]:
     home = Path(prepared.directory)
     state = json.loads((home / "preprocessor.json").read_text("utf-8"))
     spec = replace(preprocessor_from_json(state).spec, vectors=pipeline.preprocessing.vectors)
+    if spec.kind == "numeric":
+        spec = replace(spec, steps=int(np.median(Ragged.load(home / "train").lengths)))
     out = home.parents[1] / "candidates"
     rows = digest_of_folder(home)
     names = {candidate.name for candidate in pipeline.candidates}

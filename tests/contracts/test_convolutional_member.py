@@ -8,7 +8,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from tasks.architectures import ARCHITECTURES, blocks
-from tasks.architectures.shares import SharesAbove
+from tasks.architectures.shares import SharesAbove, SharesWon
 from tasks.ragged import Examples, InputSpec, Ragged
 from tasks.training import convolutions
 from tasks.training.one_vs_rest import Setting
@@ -89,6 +89,71 @@ def test_kernels_sum_to_nothing_on_a_flat_series_and_never_read_presence(model):
             assert np.abs(weights).sum(axis=(0, 1)).min() == 12
 
 
+def test_what_a_kernel_wins_is_what_its_group_leaves_it_at_real_steps(model):
+    other = wave_rows(8, seed=3)
+    layers = {layer.name: layer for layer in layers_of(model)}
+    rivals, won = layers["rivals_4"], layers["won_4"]
+    (steepness,) = won.get_weights()
+    found = keras.Model(model.input, won.output).predict_on_batch(other.inputs.padded())
+    for number, row in enumerate(np.split(other.inputs.values, other.inputs.offsets[1:-1])):
+        around = np.pad(row, ((16, 16), (0, 0)))
+        taps = np.stack([around[first : first + len(row)] for first in range(0, 33, 4)])
+        said = np.einsum("tsc,tck->sk", taps, rivals.get_weights()[0])
+        groups = said.reshape(len(row), won.rivals, -1)
+        scaled = groups * steepness
+        parts = (scaled - scaled.max(axis=1, keepdims=True), scaled.min(axis=1, keepdims=True))
+        above, below = np.maximum(1 + parts[0], 0), np.maximum(1 + parts[1] - scaled, 0)
+        above, below = (each / each.sum(axis=1, keepdims=True) for each in (above, below))
+        means = [each.mean(axis=0).ravel() for each in (above * groups, below)]
+        expected = np.sqrt(np.maximum(np.concatenate(means), 0))
+        np.testing.assert_allclose(found[number], expected, atol=2e-3)
+        hard = (groups == groups.min(axis=1, keepdims=True)).mean(axis=0).ravel()
+        assert np.abs(found[number, said.shape[1] :] ** 2 - hard).mean() < 0.01
+
+
+def test_where_a_series_is_flat_rivals_share_alike_whatever_rounding_says(model):
+    flat = np.full((1, 40, 4), 3.3, np.float32)
+    said = keras.ops.convert_to_numpy(model.get_layer("rivals_1")(flat))[:, 4:-4]
+    assert 0 < np.abs(said).max() < 1e-5
+    found = SharesWon(8)(said, np.ones(said.shape[:2], bool))
+    np.testing.assert_allclose(found[:, said.shape[2] :], np.sqrt(1 / 8), rtol=1e-3)
+    np.testing.assert_allclose(found[:, : said.shape[2]], 0, atol=3e-3)
+
+
+def test_rivals_weigh_each_channel_that_their_group_reads_alike_and_never_presence(model):
+    for dilation in (1, 2, 4, 8):
+        (weights,) = model.get_layer(f"rivals_{dilation}").get_weights()
+        np.testing.assert_allclose(weights.sum(axis=0), 0, atol=1e-6)
+        np.testing.assert_array_equal(weights[:, -1], 0)
+        sizes = np.abs(weights).sum(axis=0)
+        assert set(np.unique(sizes.round(5))) == {0, 1}
+        reads = (sizes > 0).reshape(4, 8, -1)
+        assert (reads == reads[:, :1]).all()
+        assert reads.any(axis=0).all()
+
+
+@pytest.mark.parametrize(
+    ("steps", "widest"), [(0, 8), (15, 8), (127, 8), (128, 16), (427, 32), (5_000, 512)]
+)
+def test_long_rows_are_looked_at_in_wider_steps(steps, widest):
+    model = blocks.convolved_at_random(InputSpec("numeric", 4, steps=steps), 3)
+    kinds = {"kernels": [], "rivals": []}
+    for layer in model.layers:
+        kind, _, dilation = layer.name.partition("_")
+        if kind in kinds:
+            kinds[kind].append(int(dilation))
+            assert layer.dilation_rate == (int(dilation),)
+    assert kinds["kernels"] == kinds["rivals"] == [1 << n for n in range(widest.bit_length())]
+
+
+def test_long_rows_are_answered_a_few_at_once_and_the_same(model, monkeypatch):
+    rows = wave_rows(30, seed=4)
+    together = convolutions._found(model, rows.inputs)
+    monkeypatch.setattr(convolutions, "STEPS_A_BATCH", 100)
+    apart = convolutions._found(model, rows.inputs)
+    np.testing.assert_allclose(apart, together, atol=1e-4)
+
+
 def test_levels_lie_evenly_over_what_the_train_rows_answer():
     train = wave_rows(150)
     model = solved(train, wave_rows(60, seed=1))
@@ -115,10 +180,14 @@ def test_weights_move_it_towards_the_rows_that_weigh_more():
 
 
 def test_more_rows_than_are_solved_for_are_drawn_from(monkeypatch):
-    monkeypatch.setattr(convolutions, "MOST_ROWS", 50)
     train, other = wave_rows(120), wave_rows(60, seed=1)
     weights = np.ones(120, np.float32)
-    found = answers(solved(train, other, weights), other)
+    features = blocks.convolved_at_random(SPEC, 3).get_layer("found").output.shape[-1]
+    monkeypatch.setattr(convolutions, "MOST_VALUES", 50 * features)
+    member = solved(train, other, weights)
+    drawn, weighed = convolutions._drawn(train, weights, member, np.random.default_rng(1))
+    assert len(drawn) == len(weighed) == len(set(drawn.row_ids)) == 50
+    found = answers(member, other)
     assert (found.argmax(axis=1) == other.labels).mean() > 0.6
 
 
@@ -139,6 +208,7 @@ def test_a_blend_of_text_is_left_alone():
 
 def test_no_mask_travels_past_the_shares():
     assert SharesAbove(2).compute_mask(None) is None
+    assert SharesWon(2).compute_mask(None) is None
 
 
 def test_solved_again_it_answers_what_a_ridge_on_all_rows_does_and_keeps_its_kernels():
@@ -149,7 +219,7 @@ def test_solved_again_it_answers_what_a_ridge_on_all_rows_does_and_keeps_its_ker
     assert not np.allclose(*kernels)
     for model, before in zip(models, kernels, strict=True):
         np.testing.assert_array_equal(model.get_layer("kernels_2").get_weights()[0], before)
-        shares = keras.Model(model.input, model.get_layer("shares").output)
+        shares = keras.Model(model.input, model.get_layer("found").output)
         known, told = (answers(shares, each) for each in (rows, other))
         scaler = StandardScaler().fit(known)
         scaler.scale_ = np.maximum(scaler.scale_, 1e-3)

@@ -16,7 +16,7 @@ from tasks.candidates.folds import folds
 from tasks.config import Pipeline, Preprocessing
 from tasks.evaluation.calibration import scaled, temperature
 from tasks.evaluation.metrics import score
-from tasks.ragged import Examples, InputSpec
+from tasks.ragged import Examples, InputSpec, Ragged
 from tasks.references import Prepared
 from tasks.sequences.preprocessor import fit_preprocessor
 from tasks.train import NothingTrained, jobs_of, train
@@ -82,6 +82,20 @@ def test_every_candidate_has_a_job_with_its_own_settings_and_folder(prepared, mo
     assert Path(quick.out).parts[-3:] == ("toy", "candidates", "quick")
     assert isinstance(floor.spec, InputSpec)
     assert floor.spec.size > 4
+
+
+def test_jobs_of_series_are_told_how_long_a_row_is(prepared):
+    assert jobs_of(pipeline(FLOOR), prepared)[0].spec.steps == 0  # of text nobody asks
+    lengths = (3, 40, 41, 200)
+    series = [np.zeros((length, 1), np.float32) for length in lengths]
+    state = fit_preprocessor(
+        "numeric", Preprocessing(), pd.DataFrame({"series": [each.tolist() for each in series]})
+    )
+    home = Path(prepared.directory)
+    (home / "preprocessor.json").write_text(json.dumps(state.to_json()))
+    Ragged.of(series).save(home / "train")
+    (job,) = jobs_of(pipeline(FLOOR), prepared)
+    assert job.spec == InputSpec("numeric", 2, steps=40)
 
 
 def test_the_files_of_last_nights_candidates_are_gone(prepared):
