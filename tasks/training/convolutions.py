@@ -24,7 +24,7 @@ from tasks.training.one_vs_rest import Setting, solved, solved_again
 from tasks.training.vectors import layers_of
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse of the penalty; the validation rows choose
-MOST_VALUES = 1 << 26  # rows times features that are solved for; more change little, for memory
+MOST_VALUES = 1 << 26  # rows times features that are solved for: a quarter of a gigabyte
 STEPS_A_BATCH = 1 << 14  # of padded rows that kernels answer at once
 LEVELLED_STEPS = 1 << 17  # real steps whose answers say where levels lie; the rest change little
 BAND = 0.02  # what is as good as equal, in standard deviations of the kernel's answers
